@@ -1,0 +1,1 @@
+"""Turns seven-band Mars rasters into validated, sharded TFRecords with a manifest."""

@@ -1,0 +1,66 @@
+"""Which record goes into which shard, planned from names and numbers alone, and the writing of a shard."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import tensorflow as tf
+
+from mmls_tf.schema import ShardEntry, shard_path
+from tfrecords_builder.sources import Source
+
+_SALT = b"mmls_tf record order 1\0"
+_RECORD_OVERHEAD = 256  # feature names, lengths, key, geotransform and TFRecord's own framing
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One shard to be written: its path inside the data set and its tiles, in order."""
+
+    path: str
+    sources: tuple[Source, ...]
+
+
+def in_record_order(sources: Sequence[Source]) -> list[Source]:
+    """Orders tiles by a salted hash of their keys: shuffled, yet independent of listing and of threads."""
+    return sorted(sources, key=lambda source: hashlib.sha256(_SALT + source.key.encode()).digest())
+
+
+def cut_evenly(items: Sequence[Item], parts: int) -> list[list[Item]]:
+    """Cuts a sequence into consecutive parts whose lengths differ by at most one."""
+    edges = [index * len(items) // parts for index in range(parts + 1)]
+    return [list(items[edges[index] : edges[index + 1]]) for index in range(parts)]
+
+
+def shard_count(tiles: int, tile_size: int, shard_mb: int) -> int:
+    """Returns how many shards keep each at or under `shard_mb` megabytes, with one record or more in each."""
+    record_bytes = tile_size * tile_size * (7 * 4 + 2) + _RECORD_OVERHEAD
+    return max(1, min(tiles, -(-tiles * record_bytes // (shard_mb * 1_000_000))))
+
+
+def plan_shards(sources: Sequence[Source], split: str, tile_size: int, shard_mb: int) -> list[ShardPlan]:
+    """Plans the shards of one split."""
+    count = shard_count(len(sources), tile_size, shard_mb)
+    parts = cut_evenly(in_record_order(sources), count)
+    return [ShardPlan(shard_path(split, index, count), tuple(part)) for index, part in enumerate(parts)]
+
+
+def write_shard(root: Path, path: str, records: Iterable[bytes]) -> ShardEntry:
+    """Writes one shard under `root`, flushed to disk, and returns its entry in the manifest."""
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    written = 0
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        for record in records:
+            writer.write(record)
+            written += 1
+    with file.open("rb+") as handle:
+        os.fsync(handle.fileno())
+        sha256 = hashlib.sha256(handle.read()).hexdigest()
+    return ShardEntry(path=path, records=written, bytes=file.stat().st_size, sha256=sha256)

@@ -1,0 +1,110 @@
+"""Reads one tile and checks everything about it that can be checked on its own."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmls_tf.bands import BAND_NAMES
+from mmls_tf.errors import InputError, Issue
+from mmls_tf.raster.layouts import Layout, to_canonical
+from mmls_tf.raster.raster import ByteArray, FloatArray, Geotransform, Raster
+from tfrecords_builder.sources import Source
+
+_LABELS = (0, 1)
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A validated tile.
+
+    Attributes:
+      image: float32 [height, width, 7], canonical bands and scaling, 0.0 where invalid.
+      valid: uint8 [height, width], 1 where every band has data.
+      mask: uint8 [height, width], 0 background, 1 landslide; None if unlabelled.
+      geotransform: GDAL's six numbers in metres, None if the file has none.
+    """
+
+    key: str
+    image: FloatArray
+    valid: ByteArray
+    mask: ByteArray | None
+    geotransform: Geotransform | None
+    crs_wkt: str | None
+    image_sha256: str
+    mask_sha256: str | None
+
+
+def read_tile(source: Source, layout: Layout, size: int) -> Tile:
+    """Reads image and mask of a tile; `size` is the height and width that both must have.
+
+    Raises:
+      InputError: lists everything wrong with the image and with the mask.
+    """
+    issues: list[Issue] = []
+    image_raster = mask_raster = None
+    try:
+        image_raster = layout.read_image(str(source.image), size)
+    except InputError as error:
+        issues += error.issues
+    if source.mask is not None:
+        try:
+            mask_raster = layout.read_mask(str(source.mask), size)
+        except InputError as error:
+            issues += error.issues
+    if image_raster is not None:
+        image, valid = to_canonical(image_raster, layout)
+        issues += _image_issues(source.image, image, valid)
+    if mask_raster is not None and source.mask is not None:
+        issues += _mask_issues(source.mask, mask_raster, image_raster)
+    if issues or image_raster is None:
+        raise InputError(issues)
+    return Tile(
+        key=source.key,
+        image=image,
+        valid=valid,
+        mask=None if mask_raster is None else mask_raster.pixels[0].astype(np.uint8),
+        geotransform=image_raster.geotransform,
+        crs_wkt=image_raster.crs_wkt,
+        image_sha256=_sha256(source.image),
+        mask_sha256=None if source.mask is None else _sha256(source.mask),
+    )
+
+
+def _image_issues(path: Path, image: FloatArray, valid: ByteArray) -> list[Issue]:
+    issues = []
+    finite = np.isfinite(image)
+    if not finite.all():
+        bad = {name: int(count) for name, count in zip(BAND_NAMES, (~finite).sum(axis=(0, 1)), strict=True) if count}
+        found = ", ".join(f"{count} pixels of NaN or infinity in {name}" for name, count in bad.items())
+        issues.append(Issue(str(path), "finite numbers where no nodata tag says otherwise", found))
+    elif not valid.any():
+        issues.append(Issue(str(path), "at least one pixel with data in every band", "none"))
+    return issues
+
+
+def _mask_issues(path: Path, mask: Raster, image: Raster | None) -> list[Issue]:
+    issues = []
+    labels = np.unique(mask.pixels)
+    if not np.isin(labels, _LABELS).all():
+        found = ", ".join(str(label) for label in labels[:6]) + (", ..." if len(labels) > 6 else "")
+        issues.append(Issue(str(path), "labels 0 (background) and 1 (landslide)", f"values {found}"))
+    if image is not None and not _same_place(mask, image):
+        found = f"{mask.geotransform}, the image has {image.geotransform}"
+        issues.append(Issue(str(path), "the geotransform of its image", found))
+    return issues
+
+
+def _same_place(one: Raster, other: Raster) -> bool:
+    """Tells whether two georeferences agree to a hundredth of a pixel; a missing one agrees with any."""
+    if one.geotransform is None or other.geotransform is None:
+        return True
+    tolerance = 0.01 * abs(other.geotransform[1])
+    return bool(np.allclose(one.geotransform, other.geotransform, rtol=0.0, atol=tolerance))
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
