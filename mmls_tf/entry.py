@@ -40,18 +40,18 @@ def define_flags(config_class: type) -> None:
     kinds = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
         required = field.default is dataclasses.MISSING
-        default = None if required else field.default
+        default: Any = None if required else field.default
         help_text, choices = field.metadata["help"], field.metadata["choices"]
         if choices:
             flags.DEFINE_enum(field.name, default, choices, help_text, required=required)
         else:
-            define = {
+            definers: dict[type, Callable[..., Any]] = {
                 str: flags.DEFINE_string,
                 int: flags.DEFINE_integer,
                 float: flags.DEFINE_float,
                 bool: flags.DEFINE_bool,
-            }[kinds[field.name]]
-            define(field.name, default, help_text, required=required)
+            }
+            definers[kinds[field.name]](field.name, default, help_text, required=required)
 
 
 def config_from_flags(config_class: type[Config]) -> Config:
@@ -69,7 +69,9 @@ def command_line() -> str:
 
 def run(main: Callable[[], None]) -> None:
     """Parses the flags, calls `main`, and turns a user's mistake into one message and exit code 2."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow loads: its chatter hides our output
+    os.environ.setdefault(
+        "TF_CPP_MIN_LOG_LEVEL", "2"
+    )  # before TensorFlow loads: its chatter hides our output
     app.run(lambda _: _guarded(main), flags_parser=_parse)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mmls_tf.entry import command_line, config_from_flags, define_flags, run
+from mmls_tf.quiet import load_tensorflow
 from tfrecords_builder.config import BuildConfig
 
 define_flags(BuildConfig)
@@ -11,7 +12,8 @@ define_flags(BuildConfig)
 def main() -> None:
     """Builds what the flags describe and prints a summary."""
     config = config_from_flags(BuildConfig)
-    from tfrecords_builder.build import build  # after run() has quietened TensorFlow
+    load_tensorflow()
+    from tfrecords_builder.build import build  # after TensorFlow, so that its start stays quiet
     from tfrecords_builder.summary import summary
 
     manifest, seconds = build(config, command_line())

@@ -113,16 +113,24 @@ def _write_all(
     shards: dict[str, list[ShardEntry]] = {}
     total = sum(len(plan.sources) for split in plans.values() for plan in split)
     interval = 0.1 if sys.stderr.isatty() else 10.0  # a log file needs no animation
-    with ThreadPoolExecutor(config.threads) as pool, tqdm(total=total, unit="tile", mininterval=interval) as bar:
+    with (
+        ThreadPoolExecutor(config.threads) as pool,
+        tqdm(total=total, unit="tile", mininterval=interval) as bar,
+    ):
         for split, split_plans in plans.items():
             started = time.perf_counter()
             bar.set_description(split, refresh=False)
             shards[split] = []
             for plan in split_plans:
                 converted = map_ahead(
-                    pool, lambda source: _convert(source, layout, config.tile_size, src), plan.sources, config.threads
+                    pool,
+                    lambda source: _convert(source, layout, config.tile_size, src),
+                    plan.sources,
+                    config.threads,
                 )
-                shards[split].append(write_shard(staging, plan.path, _records(converted, split, gathered, bar)))
+                shards[split].append(
+                    write_shard(staging, plan.path, _records(converted, split, gathered, bar))
+                )
             gathered.seconds[split] = time.perf_counter() - started
     return shards
 
@@ -144,7 +152,7 @@ def _tile_entry(tile: Tile, source: Source, src: Path, record: bytes) -> TileEnt
         split=source.split,
         image=source.image.relative_to(src).as_posix(),
         image_sha256=tile.image_sha256,
-        mask=source.mask and source.mask.relative_to(src).as_posix(),
+        mask=None if source.mask is None else source.mask.relative_to(src).as_posix(),
         mask_sha256=tile.mask_sha256,
         record_sha256=hashlib.sha256(record).hexdigest(),
         foreground_pixels=None if tile.mask is None else int((tile.mask == 1).sum()),
@@ -195,7 +203,11 @@ def map_ahead(
 
 
 def _manifest(
-    config: BuildConfig, layout: Layout, shards: dict[str, list[ShardEntry]], gathered: _Gathered, command: str
+    config: BuildConfig,
+    layout: Layout,
+    shards: dict[str, list[ShardEntry]],
+    gathered: _Gathered,
+    command: str,
 ) -> Manifest:
     assert gathered.train is not None  # find_sources insists on train tiles
     return Manifest(
@@ -205,7 +217,9 @@ def _manifest(
         tile_size=config.tile_size,
         bands=tuple(dataclasses.asdict(band) for band in BANDS),
         crs_wkt=gathered.crs_wkt,
-        splits=tuple(_split_entry(split, shards[split], gathered.tiles, config.tile_size) for split in shards),
+        splits=tuple(
+            _split_entry(split, shards[split], gathered.tiles, config.tile_size) for split in shards
+        ),
         statistics=band_statistics(gathered.train),
         tiles=tuple(sorted(gathered.tiles, key=lambda tile: tile.key)),
         versions={

@@ -25,7 +25,9 @@ class BuildConfig:
     tile_size: int = option(128, "Height and width that every tile must have, in pixels.")
     shard_mb: int = option(32, "Largest size of a shard, in megabytes of 10^6 bytes.")
     workers: int = option(0, "Threads that read and check tiles; 0: one a core, at most 8.")
-    on_error: str = option("fail", "What to do with bad input; fail: list all of it and write nothing.", ("fail",))
+    on_error: str = option(
+        "fail", "What to do with bad input; fail: list all of it and write nothing.", ("fail",)
+    )
     overwrite: bool = option(False, "Replace a data set at --out; its ledger of isolated evaluations stays.")
 
     def __post_init__(self) -> None:

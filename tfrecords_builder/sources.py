@@ -41,7 +41,9 @@ def find_sources(src: Path) -> list[Source]:
     present = [split for split in SPLITS if (src / split).is_dir()]
     if "train" not in present:
         found = ", ".join(sorted(path.name for path in src.iterdir())[:8]) or "nothing"
-        raise UsageError(f"--src={src}: expected a folder `train` (with `images` and `masks`) in it, found {found}")
+        raise UsageError(
+            f"--src={src}: expected a folder `train` (with `images` and `masks`) in it, found {found}"
+        )
     sources: list[Source] = []
     issues: list[Issue] = []
     for split in present:

@@ -28,7 +28,8 @@ def tile_moments(image: FloatArray, valid: ByteArray) -> Moments:
     inside = image.reshape(-1, image.shape[-1])
     if not valid.all():
         inside = inside[valid.ravel() == 1]
-    bands = np.ascontiguousarray(inside.T, np.float64)  # [7, pixels]: NumPy sums rows pairwise, columns naively
+    # [7, pixels]: NumPy sums contiguous rows pairwise, columns naively.
+    bands = np.ascontiguousarray(inside.T, np.float64)
     mean = bands.mean(axis=1)
     squares = np.square(bands - mean[:, None]).sum(axis=1)
     return Moments(bands.shape[1], mean, squares, bands.min(axis=1), bands.max(axis=1))
@@ -52,7 +53,12 @@ def band_statistics(moments: Moments) -> tuple[BandStatistics, ...]:
     std = np.sqrt(moments.squares / moments.pixels)
     return tuple(
         BandStatistics(
-            name, moments.pixels, float(moments.mean[i]), float(std[i]), float(moments.min[i]), float(moments.max[i])
+            name,
+            moments.pixels,
+            float(moments.mean[i]),
+            float(std[i]),
+            float(moments.min[i]),
+            float(moments.max[i]),
         )
         for i, name in enumerate(BAND_NAMES)
     )

@@ -78,7 +78,11 @@ def _image_issues(path: Path, image: FloatArray, valid: ByteArray) -> list[Issue
     issues = []
     finite = np.isfinite(image)
     if not finite.all():
-        bad = {name: int(count) for name, count in zip(BAND_NAMES, (~finite).sum(axis=(0, 1)), strict=True) if count}
+        bad = {
+            name: int(count)
+            for name, count in zip(BAND_NAMES, (~finite).sum(axis=(0, 1)), strict=True)
+            if count
+        }
         found = ", ".join(f"{count} pixels of NaN or infinity in {name}" for name, count in bad.items())
         issues.append(Issue(str(path), "finite numbers where no nodata tag says otherwise", found))
     elif not valid.any():

@@ -58,9 +58,7 @@ def read_geotiff(path: str | os.PathLike[str], bands: int, size: int) -> Raster:
     gdal = load_gdal()
     expected = f"{bands} {'band' if bands == 1 else 'bands'} of {size} x {size}"
     try:
-        dataset = gdal.OpenEx(
-            os.fspath(path), gdal.OF_RASTER | gdal.OF_READONLY, allowed_drivers=["GTiff"]
-        )
+        dataset = gdal.OpenEx(os.fspath(path), gdal.OF_RASTER | gdal.OF_READONLY, allowed_drivers=["GTiff"])
     except RuntimeError as error:
         raise RasterError(path, f"a readable TIFF with {expected}", _why_unreadable(path, error)) from error
     found = f"{dataset.RasterCount} of {dataset.RasterYSize} x {dataset.RasterXSize}"

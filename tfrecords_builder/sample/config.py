@@ -27,7 +27,7 @@ class SampleConfig:
     val: int = option(24, "number of val tiles, from the same region as train")
     test: int = option(24, "number of test tiles, from the same region as train")
     isolated: int = option(24, "number of isolated tiles, from a region of their own")
-    overwrite: bool = option(False, "replace OUT if it is there")
+    overwrite: bool = option(False, "replace an earlier sample in OUT")
 
     def __post_init__(self) -> None:
         least = {"seed": 0, "tile_size": MIN_TILE_SIZE, "train": 1, "val": 0, "test": 0, "isolated": 0}

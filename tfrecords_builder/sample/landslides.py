@@ -69,25 +69,31 @@ class Surface:
     tint: Field
 
 
-def add_landslides(rng: np.random.Generator, terrain: Terrain, share: float) -> Surface:
-    """Returns the terrain after landslides that cover `share` of it, or as much as its walls give rise to."""
+def add_landslides(rng: np.random.Generator, terrain: Terrain, share: float, margin_px: int = 0) -> Surface:
+    """Returns the terrain after landslides that cover `share` of it, or as much as its walls give rise to.
+
+    The share is that of the area inside a margin of `margin_px` all round.
+    """
     shape = terrain.dem.shape[:2]
     background = smooth(terrain.dem, 1.0 + 4.0 * terrain.scale)
     detail = terrain.dem - background
     surface = Surface(terrain.dem.copy(), np.zeros(shape, np.uint8), np.zeros(shape), np.zeros(shape))
     hummocks = fractal(rng, (shape[0], shape[1]), 8.0, 2.6)
-    covered = refused = 0
+    counted = np.zeros(shape, np.bool_)
+    counted[margin_px : shape[0] - margin_px, margin_px : shape[1] - margin_px] = True
+    lacking, refused = share * int(counted.sum()), 0
     for slide in _propose(rng, background, terrain.scale):
         footprint = lay(slide, (shape[0], shape[1]))
         inside = footprint.level > 0.0
-        overlap = int(surface.mask[footprint.window][inside].sum())
+        fresh = inside & (surface.mask[footprint.window] == 0)
+        overlap = inside.sum() - fresh.sum()
         if overlap >= min(_OVERLAP + refused / 150.0, 0.95) * inside.sum():
             refused += 1
             continue
         refused = 0
         _carve(surface, detail, hummocks, slide, footprint)
-        covered += int(inside.sum()) - overlap
-        if covered >= share * terrain.dem.size:
+        lacking -= int(counted[footprint.window][fresh].sum())
+        if lacking <= 0:
             break
     return surface
 

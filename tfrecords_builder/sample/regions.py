@@ -47,7 +47,7 @@ def make_region(rng: np.random.Generator, height_px: int, width_px: int, isolate
     character = ISOLATED if isolated else BASE
     shape = (height_px + 2 * MARGIN_PX, width_px + 2 * MARGIN_PX)
     terrain = make_terrain(rng, shape, character.steepness)
-    surface = add_landslides(rng, terrain, character.landslide_share)
+    surface = add_landslides(rng, terrain, character.landslide_share, MARGIN_PX)
     inner = (slice(MARGIN_PX, -MARGIN_PX), slice(MARGIN_PX, -MARGIN_PX))
     dem = np.rint(surface.dem - surface.dem[inner].mean() + character.elevation_m)
     slope = slope_degrees(dem)
@@ -67,14 +67,14 @@ def make_region(rng: np.random.Generator, height_px: int, width_px: int, isolate
 def _colours(rng: np.random.Generator, dem: Field, albedo: Field, brightness_dn: float) -> dict[str, Field]:
     """Returns red, green and blue: one coarse camera, so nearly one picture; blue has the most contrast."""
     shape = (dem.shape[0], dem.shape[1])
-    sunlit = smooth(hillshade(dem, azimuth_degrees=300.0, altitude_degrees=40.0), 1.6)
+    sunlit = smooth(hillshade(dem, azimuth_degrees=300.0, altitude_degrees=40.0), 2.4)
     haze = fractal(rng, shape, 300.0, 4.0)
     light = 4.0 * (sunlit - np.sin(np.radians(40.0))) + 0.35 * albedo + 0.35 * haze
     dust = fractal(rng, shape, 90.0, 3.6)
     tables = (("red", 120.0, 38.0, 2.5), ("green", 94.0, 44.0, 0.0), ("blue", 92.0, 49.0, -3.0))
     bands = {}
     for name, mean, contrast, redness in tables:
-        grain = 3.0 * rng.standard_normal(shape)
+        grain = 5.0 * rng.standard_normal(shape)
         bands[name] = _to_dn(mean + brightness_dn + contrast * light + redness * dust + grain, _DARKEST_DN)
     return bands
 

@@ -68,9 +68,10 @@ def write_sample(config: SampleConfig) -> dict[str, int]:
       The number of tiles of every split.
 
     Raises:
-      UsageError: OUT is a file, or a folder that is not empty while --overwrite is off.
+      UsageError: OUT is a file, a folder that is not empty while --overwrite is off, or one with other things
+        in it than a sample.
     """
-    out = Path(config.out)
+    out = Path(config.out).resolve()
     _check_free(out, config.overwrite)
     out.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -167,4 +168,10 @@ def _check_free(out: Path, overwrite: bool) -> None:
         raise UsageError(
             f"--out={out}: expected no folder or an empty one, found files in it; "
             "name another, or pass --overwrite to replace it"
+        )
+    others = sorted(path.name for path in out.iterdir() if path.name not in SPLITS) if out.is_dir() else []
+    if others:
+        raise UsageError(
+            f"--overwrite: expected an earlier sample in --out={out}, found {others[0]!r} too, which "
+            "replacing the folder would delete; move it away or name another folder"
         )

@@ -1,0 +1,85 @@
+"""The configuration of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mmls_tf.bands import parse_bands
+from mmls_tf.entry import option
+from mmls_tf.errors import UsageError
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to train, on what, into which folder. Every field is a flag of `python -m mmls_tf.train`."""
+
+    data: str = option("data", "Data set made by tfrecords_builder; only its train and val splits are read.")
+    run: str = option("", "Run folder to write; empty: runs/MODEL.")
+    model: str = option("unet", "Architecture.", ("unet",))
+    filters: int = option(16, "Filters of the first level; every level below has twice as many.")
+    bands: str = option(
+        "all", "Bands that the model sees: names and sets joined by '+', such as rgb+dem or all."
+    )
+    epochs: int = option(60, "Passes over the train split.")
+    batch: int = option(16, "Tiles a step.")
+    seed: int = option(0, "Seed of weights, order and augmentation.")
+    learning_rate: float = option(
+        2e-3, "Highest learning rate of AdamW; it warms up to it, then falls as a cosine."
+    )
+    weight_decay: float = option(1e-4, "Weight decay of AdamW.")
+    warmup: float = option(0.05, "Share of all steps over which the learning rate rises from zero.")
+    augment: str = option(
+        "d4", "d4: one of the eight symmetries of the square for each tile; none.", ("d4", "none")
+    )
+    jit: str = option(
+        "auto",
+        "Compile with XLA. auto: on GPU and TPU, off on CPU, where it is slower; on: or fail.",
+        ("auto", "on", "off"),
+    )
+    precision: str = option(
+        "auto",
+        "Arithmetic. bfloat16 is mixed: variables, loss and logits stay float32. auto: bfloat16 on GPU, TPU and "
+        "CPUs with AVX512_BF16 or AMX, else float32.",
+        ("auto", *PRECISIONS),
+    )
+    overwrite: bool = option(False, "Replace a run at --run.")
+
+    def __post_init__(self) -> None:
+        parse_bands(self.bands)
+        for name in ("filters", "epochs", "batch"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name}={getattr(self, name)}: expected 1 or more")
+        if not self.learning_rate > 0:
+            raise UsageError(f"--learning_rate={self.learning_rate}: expected more than 0")
+        if not self.weight_decay >= 0:
+            raise UsageError(f"--weight_decay={self.weight_decay}: expected 0 or more")
+        if not 0 <= self.warmup < 1:
+            raise UsageError(f"--warmup={self.warmup}: expected a share in [0, 1)")
+        if self.seed < 0:
+            raise UsageError(f"--seed={self.seed}: expected 0 or more")
+
+    @property
+    def run_folder(self) -> str:
+        """The run folder, by default named after the model."""
+        return self.run or f"runs/{self.model}"
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Which run to evaluate on which split. Every field is a flag of `python -m mmls_tf.evaluate`."""
+
+    run: str = option(None, "Run folder made by mmls_tf.train.")
+    split: str = option(
+        None, "Split to score; isolated is entered in the ledgers.", ("val", "test", "isolated")
+    )
+    data: str = option("", "Data set; empty: the one that the run was trained on.")
+    weights: str = option(
+        "best", "Weights: best by validation mIoU, or those of the last epoch.", ("best", "last")
+    )
+    batch: int = option(16, "Tiles a forward pass.")
+
+    def __post_init__(self) -> None:
+        if self.batch < 1:
+            raise UsageError(f"--batch={self.batch}: expected 1 or more")

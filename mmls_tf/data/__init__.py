@@ -1,0 +1,1 @@
+"""Built data sets as tf.data: opened and checked, parsed, normalised, augmented, batched."""

@@ -1,0 +1,25 @@
+"""Scores a run: `python -m mmls_tf.evaluate --run=runs/unet --split=test`."""
+
+from __future__ import annotations
+
+from mmls_tf.config import EvaluateConfig
+from mmls_tf.entry import command_line, config_from_flags, define_flags, run
+from mmls_tf.quiet import load_tensorflow
+
+define_flags(EvaluateConfig)
+
+
+def main() -> None:
+    """Scores what the flags describe, prints the table and says where result and picture are."""
+    config = config_from_flags(EvaluateConfig)
+    load_tensorflow()
+    from mmls_tf.evaluation.job import evaluate  # after TensorFlow, so that its start stays quiet
+    from mmls_tf.evaluation.screen import result_text
+
+    result = evaluate(config, command_line())
+    print(result_text(result))
+    print(f"Written: {config.run}/evaluations/{config.split}.json and {config.split}.png")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,39 @@
+"""Keeps TensorFlow's start-up chatter off the screen, and shows it if the start fails.
+
+TensorFlow 2.20 and later print several lines before their log level is read, so no variable silences them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet_start() -> Iterator[None]:
+    """Holds back what native code writes to standard error; an exception lets it out."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def load_tensorflow() -> None:
+    """Imports TensorFlow and lets it look for devices, quietly."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with quiet_start():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()

@@ -1,0 +1,24 @@
+"""Trains a model: `python -m mmls_tf.train --flagfile=configs/unet.flags`."""
+
+from __future__ import annotations
+
+from mmls_tf.config import TrainConfig
+from mmls_tf.entry import command_line, config_from_flags, define_flags, run
+from mmls_tf.quiet import load_tensorflow
+
+define_flags(TrainConfig)
+
+
+def main() -> None:
+    """Trains what the flags describe and says where the run is."""
+    config = config_from_flags(TrainConfig)
+    load_tensorflow()
+    from mmls_tf.training.trainer import train  # after TensorFlow, so that its start stays quiet
+
+    folder = train(config, command_line())
+    print(f"run        {folder.root}")
+    print(f"next       python -m mmls_tf.evaluate --run={folder.root} --split=test")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Devices, the run folder, and the training loop."""

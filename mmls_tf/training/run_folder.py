@@ -1,0 +1,161 @@
+"""A run folder: a complete answer to what was trained, on what, how, and with what result.
+
+run.json             what evaluation and prediction need: configuration, bands and statistics, fingerprint
+flags.txt            the configuration as a flag file: train --flagfile=RUN/flags.txt does it again
+history.csv          one line an epoch
+tensorboard/         the same as TensorBoard events
+best.keras           the model at its best validation mIoU
+last.keras           the model after the last epoch
+summary.json         written last: a run without it was interrupted
+evaluations/         results of `mmls_tf.evaluate`
+isolated_ledger.jsonl   every evaluation on the isolated split
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from mmls_tf.config import TrainConfig
+from mmls_tf.data.normalise import Normalisation
+from mmls_tf.errors import MmlsError, RunFolderError
+from mmls_tf.schema import SCHEMA_VERSION
+
+_RECORD = "run.json"
+_SUMMARY = "summary.json"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What `run.json` holds.
+
+    Attributes:
+      fingerprint: of the data set that the run is trained on.
+      precision, jit, device: what was used, not what was asked for.
+    """
+
+    config: TrainConfig
+    schema_version: int
+    fingerprint: str
+    tile_size: int
+    normalisation: Normalisation
+    precision: str
+    jit: bool
+    device: str
+    parameters: int
+    versions: dict[str, str]
+    command: str
+
+
+class RunFolder:
+    """Names of the files of a run, and the reading and writing of them."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.history = root / "history.csv"
+        self.tensorboard = root / "tensorboard"
+        self.evaluations = root / "evaluations"
+        self.ledger = root / "isolated_ledger.jsonl"
+
+    @staticmethod
+    def create(root: Path, record: RunRecord, overwrite: bool) -> RunFolder:
+        """Makes a new run folder.
+
+        Raises:
+          RunFolderError: something is there already, and is no run or is not to be replaced.
+        """
+        if root.exists() and not root.is_dir():
+            raise RunFolderError(f"--run={root}: expected a folder, found a file")
+        if root.exists() and any(root.iterdir()):
+            if not (root / _RECORD).exists():
+                raise RunFolderError(f"--run={root}: expected a new folder or a run, found something else")
+            if not overwrite:
+                raise RunFolderError(
+                    f"--run={root}: a run is there already; give another --run, or --overwrite"
+                )
+            shutil.rmtree(root)
+        root.mkdir(parents=True, exist_ok=True)
+        folder = RunFolder(root)
+        (root / "flags.txt").write_text(_as_flags(record.config), encoding="utf-8")
+        write_json(root / _RECORD, dataclasses.asdict(record))
+        return folder
+
+    @staticmethod
+    def open(root: Path) -> tuple[RunFolder, RunRecord]:
+        """Opens an existing run.
+
+        Raises:
+          RunFolderError: there is none, or it was written by another version.
+        """
+        path = root / _RECORD
+        if not path.is_file():
+            raise RunFolderError(
+                f"--run={root}: expected a run folder made by mmls_tf.train, found no {_RECORD}"
+            )
+        try:
+            fields = json.loads(path.read_text(encoding="utf-8"))
+            if fields["schema_version"] != SCHEMA_VERSION:
+                raise ValueError(f"schema version {fields['schema_version']}, not {SCHEMA_VERSION}")
+            fields["config"] = TrainConfig(**fields["config"])
+            fields["normalisation"] = Normalisation(
+                **{k: tuple(v) for k, v in fields["normalisation"].items()}
+            )
+            return RunFolder(root), RunRecord(**fields)
+        except (ValueError, KeyError, TypeError, MmlsError) as error:
+            raise RunFolderError(
+                f"{path}: expected a run of this version of mmls_tf, found {error}"
+            ) from error
+
+    def weights(self, which: str) -> Path:
+        """Returns the path of the `best` or the `last` model."""
+        return self.root / f"{which}.keras"
+
+    def save_model(self, model: keras.Model, which: str) -> None:
+        """Saves a model whole or not at all."""
+        partial = self.root / f".{which}.partial.keras"
+        model.save(partial)
+        partial.replace(self.weights(which))
+
+    def load_model(self, which: str) -> keras.Model:
+        """Loads a model, without its optimiser.
+
+        Raises:
+          RunFolderError: it was not saved.
+        """
+        from mmls_tf import losses, metrics  # noqa: F401  # registers what a saved model may name
+
+        path = self.weights(which)
+        if not path.is_file():
+            raise RunFolderError(f"{path}: expected a saved model, found none; did training finish an epoch?")
+        return keras.saving.load_model(path, compile=False)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Marks the run as finished."""
+        write_json(self.root / _SUMMARY, summary)
+
+    @property
+    def finished(self) -> bool:
+        """Whether training ran to its end."""
+        return (self.root / _SUMMARY).is_file()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _as_flags(config: TrainConfig) -> str:
+    values = dataclasses.asdict(config)
+    lines = [
+        f"--{name}={str(value).lower() if isinstance(value, bool) else value}"
+        for name, value in values.items()
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,153 @@
+"""One training run: a configuration goes in, a run folder comes out."""
+
+from __future__ import annotations
+
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from mmls_tf import __version__
+from mmls_tf.bands import parse_bands
+from mmls_tf.config import TrainConfig
+from mmls_tf.data.dataset import Dataset, open_dataset, verify_splits
+from mmls_tf.data.normalise import Normalisation
+from mmls_tf.data.pipeline import InputConfig, evaluation_batches, training_batches
+from mmls_tf.losses import BceDice
+from mmls_tf.metrics import WatchedMiou
+from mmls_tf.models.registry import build_model
+from mmls_tf.schema import SCHEMA_VERSION, TRAINING_SPLITS
+from mmls_tf.training.callbacks import Checkpoints, EpochLine, StopIfNotFinite
+from mmls_tf.training.device import choose_jit, choose_precision, find_device, require_compiled
+from mmls_tf.training.run_folder import RunFolder, RunRecord
+
+_GRADIENT_NORM = 1.0
+
+
+def train(config: TrainConfig, command: str) -> RunFolder:
+    """Trains what `config` describes; reads the train and val splits and no other.
+
+    Raises:
+      DatasetError: the data set is missing, unlabelled, or does not match its manifest.
+      RunFolderError: the run folder is in use.
+      CompilationError: XLA was asked for and the model cannot be compiled.
+    """
+    dataset = open_dataset(Path(config.data))
+    for split in TRAINING_SPLITS:  # val decides which epoch was best, so it is needed, with masks
+        dataset.labelled_split(split)
+    verify_splits(dataset, TRAINING_SPLITS)
+    normalisation = Normalisation.from_statistics(dataset.manifest.statistics, parse_bands(config.bands))
+    device = find_device()
+    jit, why_jit = choose_jit(config.jit, device)
+    precision, why_precision = choose_precision(config.precision, device)
+    model = build_model(
+        config.model,
+        dataset.manifest.tile_size,
+        len(normalisation.bands),
+        config.filters,
+        precision,
+        config.seed,
+    )
+    batches = training_batches(dataset, normalisation, InputConfig(config.batch, config.seed, config.augment))
+    steps = dataset.split("train").tiles // config.batch
+    compile_model(model, config, steps, jit)
+    record = RunRecord(
+        config=config,
+        schema_version=SCHEMA_VERSION,
+        fingerprint=dataset.manifest.fingerprint,
+        tile_size=dataset.manifest.tile_size,
+        normalisation=normalisation,
+        precision=precision,
+        jit=jit,
+        device=str(device),
+        parameters=model.count_params(),
+        versions=_versions(),
+        command=command,
+    )
+    folder = RunFolder.create(Path(config.run_folder), record, config.overwrite)
+    print(f"device     {device}")
+    print(f"XLA        {'on' if jit else 'off'} ({why_jit})")
+    print(f"precision  {precision} ({why_precision})")
+    print(f"model      {config.model}, {record.parameters:,} parameters, bands {config.bands}")
+    print(
+        f"data       {config.data}, {dataset.split('train').tiles} train and {dataset.split('val').tiles} val tiles"
+    )
+    _fit(model, batches, dataset, normalisation, config, steps, folder)
+    return folder
+
+
+def compile_model(model: keras.Model, config: TrainConfig, steps: int, jit: bool) -> None:
+    """Gives a model its optimiser, loss and metric, compiled with XLA if `jit`."""
+    optimizer = keras.optimizers.AdamW(
+        learning_rate=learning_rate_schedule(config, steps),
+        weight_decay=config.weight_decay,
+        clipnorm=_GRADIENT_NORM,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    model.compile(optimizer=optimizer, loss=BceDice(), metrics=[WatchedMiou()], jit_compile=jit)
+    if jit:
+        require_compiled(model)
+
+
+def learning_rate_schedule(
+    config: TrainConfig, steps: int
+) -> keras.optimizers.schedules.LearningRateSchedule:
+    """Returns a linear rise over the first `warmup` of all steps, then half a cosine down to zero."""
+    total = config.epochs * steps
+    warmup = min(round(config.warmup * total), total - 1)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else config.learning_rate,
+        decay_steps=total - warmup,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _fit(
+    model: keras.Model,
+    batches: Any,
+    dataset: Dataset,
+    normalisation: Normalisation,
+    config: TrainConfig,
+    steps: int,
+    folder: RunFolder,
+) -> None:
+    validation = evaluation_batches(dataset, "val", normalisation, config.batch)
+    validation = validation.map(lambda tile: (tile["image"], tile["target"])).cache()
+    checkpoints = Checkpoints(folder)
+    started = time.perf_counter()
+    model.fit(
+        batches,
+        epochs=config.epochs,
+        steps_per_epoch=steps,
+        validation_data=validation,
+        shuffle=False,  # the pipeline has shuffled; Keras would only warn that it cannot
+        verbose=0,
+        callbacks=[
+            StopIfNotFinite(config.learning_rate),
+            checkpoints,
+            keras.callbacks.CSVLogger(str(folder.history)),
+            keras.callbacks.TensorBoard(str(folder.tensorboard), write_graph=False, profile_batch=0),
+            EpochLine(config.epochs, steps * config.batch, checkpoints),
+        ],
+    )
+    folder.write_summary(
+        {
+            "best_epoch": checkpoints.best_epoch,
+            "best_val_miou": checkpoints.best_miou,
+            "epochs": config.epochs,
+            "seconds": round(time.perf_counter() - started, 1),
+        }
+    )
+
+
+def _versions() -> dict[str, str]:
+    names = ("keras", "numpy", "tensorflow")
+    return {
+        "mmls_tf": __version__,
+        "python": platform.python_version(),
+        **{n: metadata.version(n) for n in names},
+    }
