@@ -43,7 +43,7 @@ def examine() -> list[Finding]:
     ]
     findings += [_package(name, required=True) for name in _NEEDED]
     findings += [_package(name, required=False) for name in _OPTIONAL]
-    return findings + [_attempt("GDAL", _gdal), _attempt("device", _device)]
+    return [*findings, _attempt("GDAL", _gdal), _attempt("device", _device)]
 
 
 def report(findings: list[Finding]) -> str:

@@ -67,7 +67,8 @@ def evaluation_batches(
 ) -> tf.data.Dataset:
     """Returns one pass over a split, in record order.
 
-    Elements are {image, target, key}: image and target as in `training_batches`, but the target in uint8. The last batch is filled up with empty tiles,
+    Elements are {image, target, key}: image and target as in `training_batches`, but the target in uint8.
+    The last batch is filled up with empty tiles,
     whose target is unknown and invalid and whose key is empty: shapes stay static and every tile counts once.
     """
     tiles = _tiles(dataset, split, normalisation)

@@ -1,0 +1,85 @@
+"""A small seeded world: generated terrain, the data set built from it, a run trained on that."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmls_tf.quiet import load_tensorflow
+
+load_tensorflow()
+
+TILE = 32
+COUNTS = {"train": 10, "val": 3, "test": 5, "isolated": 4}
+
+
+@pytest.fixture(scope="session")
+def raw_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generated GeoTIFFs of 32 x 32 pixels, all four splits labelled."""
+    from tfrecords_builder.sample.config import SampleConfig
+    from tfrecords_builder.sample.write import write_sample
+
+    out = tmp_path_factory.mktemp("sample") / "raw"
+    write_sample(SampleConfig(out=str(out), seed=3, tile_size=TILE, **COUNTS))
+    return out
+
+
+@pytest.fixture(scope="session")
+def built_data(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data set built from `raw_folder`; not to be changed by tests."""
+    from tfrecords_builder.build import build
+    from tfrecords_builder.config import BuildConfig
+
+    out = tmp_path_factory.mktemp("built") / "data"
+    build(BuildConfig(src=str(raw_folder), out=str(out), tile_size=TILE), "a test")
+    return out
+
+
+@pytest.fixture
+def own_data(built_data: Path, tmp_path: Path) -> Path:
+    """A copy of `built_data` that a test may damage."""
+    return Path(shutil.copytree(built_data, tmp_path / "data"))
+
+
+@pytest.fixture(scope="session")
+def trained_run(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of three epochs; not to be changed by tests."""
+    from mmls_tf.config import TrainConfig
+    from mmls_tf.training.trainer import train
+
+    run = tmp_path_factory.mktemp("runs") / "unet"
+    config = TrainConfig(
+        data=str(built_data), run=str(run), filters=4, epochs=3, batch=4, precision="float32"
+    )
+    train(config, "a test")
+    return run
+
+
+@pytest.fixture
+def own_run(trained_run: Path, tmp_path: Path) -> Path:
+    """A copy of `trained_run` that a test may change."""
+    return Path(shutil.copytree(trained_run, tmp_path / "run"))
+
+
+@pytest.fixture
+def command() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs `python -m WORDS...` from the repository root and returns what came of it."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *map(str, words)],
+            capture_output=True,
+            text=True,
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+            timeout=600,
+            check=False,
+        )
+
+    return run

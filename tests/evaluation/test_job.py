@@ -1,0 +1,169 @@
+"""Evaluation jobs on a trained run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from sklearn.metrics import jaccard_score
+
+from mmls_tf.config import EvaluateConfig
+from mmls_tf.data.normalise import Normalisation
+from mmls_tf.errors import DatasetError, RunFolderError
+from mmls_tf.evaluation.job import evaluate
+from mmls_tf.evaluation.screen import result_text
+from mmls_tf.training.run_folder import RunFolder
+
+
+def score(run: Path, data: Path, split: str, **changes: object) -> dict:
+    return evaluate(EvaluateConfig(run=str(run), data=str(data), split=split, **changes), "a test")
+
+
+def truth_and_guess(run: Path, data: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Parses records by hand and predicts tile by tile: what any batching must agree with."""
+    folder, record = RunFolder.open(run)
+    model = keras.saving.load_model(folder.weights("best"), compile=False)
+    masks, valids, guesses = [], [], []
+    for shard in sorted((data / split).glob("*.tfrecord")):
+        for raw in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
+            feature = tf.train.Example.FromString(raw).features.feature
+            image = np.frombuffer(feature["image"].bytes_list.value[0], "<f4").reshape(32, 32, 7)
+            valid = np.frombuffer(feature["valid"].bytes_list.value[0], np.uint8).reshape(32, 32)
+            normalisation: Normalisation = record.normalisation
+            x = (image - np.float32(normalisation.mean)) / np.float32(normalisation.std) * valid[..., None]
+            guesses.append(model(x[None], training=False).numpy()[0, ..., 0] > 0)
+            masks.append(np.frombuffer(feature["mask"].bytes_list.value[0], np.uint8).reshape(32, 32))
+            valids.append(valid)
+    return np.stack(masks), np.stack(guesses), np.stack(valids)
+
+
+@pytest.mark.parametrize("split", ["val", "test", "isolated"])
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_scores_are_those_of_scikit_learn_whatever_the_batch(
+    own_run: Path, own_data: Path, split: str, batch: int
+) -> None:
+    result = score(own_run, own_data, split, batch=batch)
+    masks, guesses, valids = truth_and_guess(own_run, own_data, split)
+    for name, chosen in (("labelled_pixels", np.ones_like(masks)), ("valid_pixels_only", valids)):
+        ious = jaccard_score(masks[chosen == 1], guesses[chosen == 1], average=None, labels=[0, 1])
+        assert result[name]["pixels"] == int(chosen.sum())
+        assert result[name]["miou"] == pytest.approx(ious.mean(), abs=2e-3)
+    assert result["tiles"] == len(masks)
+
+
+def test_the_headline_counts_invalid_pixels_and_valid_only_does_not(own_run: Path, own_data: Path) -> None:
+    result = score(own_run, own_data, "isolated")
+    assert result["labelled_pixels"]["pixels"] == 4 * 32 * 32
+    assert result["valid_pixels_only"]["pixels"] < 4 * 32 * 32, "the sample has a nodata line in isolated"
+
+
+def test_every_isolated_evaluation_is_entered_in_both_ledgers(own_run: Path, own_data: Path) -> None:
+    first = score(own_run, own_data, "isolated")
+    second = score(own_run, own_data, "isolated")
+    for ledger in (own_run / "isolated_ledger.jsonl", own_data / "isolated" / "ledger.jsonl"):
+        entries = [json.loads(line) for line in ledger.read_text().splitlines()]
+        assert [entry["miou"] for entry in entries] == [
+            result["labelled_pixels"]["miou"] for result in (first, second)
+        ]
+        assert entries[0]["weights_sha256"] == first["weights_sha256"]
+    assert second["isolated_evaluations"] == {"of_this_run": 2, "of_this_data_set": 2}
+    assert "evaluation 2 of this run and 2 of this data set" in result_text(second)
+
+
+def test_other_splits_leave_the_ledgers_alone(own_run: Path, own_data: Path) -> None:
+    score(own_run, own_data, "test")
+    assert not (own_run / "isolated_ledger.jsonl").exists()
+    assert not (own_data / "isolated" / "ledger.jsonl").exists()
+
+
+def test_a_ledger_that_cannot_be_written_stops_the_job_before_it_looks(own_run: Path, own_data: Path) -> None:
+    (own_run / "isolated_ledger.jsonl").mkdir()
+    with pytest.raises(OSError, match="isolated_ledger"):
+        score(own_run, own_data, "isolated")
+    assert not (own_run / "evaluations").exists()
+
+
+def test_the_gap_is_isolated_minus_test_and_needs_both(own_run: Path, own_data: Path) -> None:
+    assert "evaluate the same weights with --split=test first" in result_text(
+        score(own_run, own_data, "isolated")
+    )
+    test = score(own_run, own_data, "test")
+    isolated = score(own_run, own_data, "isolated")
+    for name in ("miou", "precision", "recall"):
+        expected = isolated["labelled_pixels"][name] - test["labelled_pixels"][name]
+        assert isolated["gap_to_test"][name] == pytest.approx(expected)
+    assert score(own_run, own_data, "isolated", weights="last")["gap_to_test"] is None
+
+
+def test_an_unlabelled_split_is_refused_with_the_reason(own_run: Path, own_data: Path) -> None:
+    manifest = own_data / "dataset.json"
+    fields = json.loads(manifest.read_text())
+    fields["splits"][2]["labelled"] = False
+    manifest.write_text(json.dumps(fields))
+    with pytest.raises(DatasetError, match=r"expected masks in split 'test', found images only.*withheld"):
+        score(own_run, own_data, "test")
+
+
+def test_a_damaged_test_shard_is_refused(own_run: Path, own_data: Path) -> None:
+    (shard,) = (own_data / "test").glob("*.tfrecord")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(DatasetError, match="test-00000"):
+        score(own_run, own_data, "test")
+
+
+def test_an_absent_isolated_split_is_an_error_and_not_an_empty_score(own_run: Path, own_data: Path) -> None:
+    manifest = own_data / "dataset.json"
+    fields = json.loads(manifest.read_text())
+    fields["splits"] = fields["splits"][:3]
+    manifest.write_text(json.dumps(fields))
+    shutil.rmtree(own_data / "isolated")
+    with pytest.raises(DatasetError, match="expected a split 'isolated', found train, val, test"):
+        score(own_run, own_data, "isolated")
+
+
+def test_another_data_set_is_scored_with_a_remark(own_run: Path, own_data: Path) -> None:
+    manifest = own_data / "dataset.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "fingerprint": "other"}))
+    result = score(own_run, own_data, "test")
+    assert not result["trained_on_this_data_set"]
+    assert "its training tiles may be among these" in result_text(result)
+
+
+def test_tiles_of_another_size_are_refused(own_run: Path, own_data: Path) -> None:
+    manifest = own_data / "dataset.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "tile_size": 64}))
+    with pytest.raises(
+        DatasetError, match="expected tiles of 32 pixels, as the run was trained on, found 64"
+    ):
+        score(own_run, own_data, "test")
+
+
+def test_an_unfinished_run_is_scored_with_a_remark_and_one_without_weights_not(
+    own_run: Path, own_data: Path
+) -> None:
+    (own_run / "summary.json").unlink()
+    assert "not finished" in result_text(score(own_run, own_data, "test"))
+    (own_run / "best.keras").unlink()
+    with pytest.raises(RunFolderError, match=r"best\.keras"):
+        score(own_run, own_data, "test")
+
+
+def test_weights_that_give_no_number_are_an_error(own_run: Path, own_data: Path) -> None:
+    folder, _ = RunFolder.open(own_run)
+    model = folder.load_model("best")
+    model.get_layer("logits").bias.assign([float("nan")])
+    folder.save_model(model, "best")
+    with pytest.raises(DatasetError, match="expected finite logits, found NaN"):
+        score(own_run, own_data, "test")
+
+
+def test_the_result_stands_in_the_run_folder_as_json(own_run: Path, own_data: Path) -> None:
+    result = score(own_run, own_data, "test")
+    assert json.loads((own_run / "evaluations" / "test.json").read_text()) == result
+    assert result["milliseconds_per_tile"] is None, "a single batch has only a compiling pass"
+    assert score(own_run, own_data, "test", batch=1)["milliseconds_per_tile"] > 0

@@ -1,0 +1,80 @@
+"""The commands as users type them: every configuration file is run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.flags"))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+def test_every_configuration_trains_and_is_scored_on_test_and_isolated(
+    config: Path, own_data: Path, tmp_path: Path, command: Command
+) -> None:
+    run = tmp_path / "run"
+    flags = [f"--flagfile={config}", f"--data={own_data}", f"--run={run}"]
+    trained = command("mmls_tf.train", *flags, "--filters=4", "--epochs=1", "--batch=5")
+    assert trained.returncode == 0, trained.stderr
+    assert "device     " in trained.stdout
+    assert "precision  " in trained.stdout
+    assert trained.stderr == ""
+    for split in ("test", "isolated"):
+        scored = command("mmls_tf.evaluate", f"--run={run}", f"--split={split}")
+        assert scored.returncode == 0, scored.stderr
+        assert "IoU landslide" in scored.stdout
+        assert (run / "evaluations" / f"{split}.png").exists()
+    assert "gap to test" in scored.stdout
+    assert json.loads((run / "run.json").read_text())["command"].startswith(
+        "python -m mmls_tf.train --flagfile"
+    )
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+def test_every_configuration_says_what_it_is(config: Path) -> None:
+    lines = config.read_text().splitlines()
+    assert lines[0].startswith("# ")
+    assert lines[1].startswith("# Expected: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("mmls_tf.train", "--data=no/such/place"), "no/such/place: expected a data set with dataset.json"),
+        (("mmls_tf.train", "--model=vgg"), "vgg"),
+        (("mmls_tf.train", "--bands=rgb+xyz"), "--bands=rgb+xyz"),
+        (("mmls_tf.train", "--flagfile=no.flags"), "no.flags"),
+        (("mmls_tf.evaluate", "--run=no/run", "--split=test"), "no/run: expected a run folder"),
+        (("mmls_tf.evaluate", "--run=no/run"), "--split"),
+        (("mmls_tf.evaluate", "--run=no/run", "--split=train"), "--split"),
+    ],
+)
+def test_a_mistake_costs_exit_code_2_and_one_message_without_traceback(
+    words: tuple[str, ...], message: str, command: Command
+) -> None:
+    result = command(*words)
+    assert result.returncode == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_help_lists_the_flags_and_is_no_failure(command: Command) -> None:
+    result = command("mmls_tf.train", "--help")
+    assert result.returncode == 0
+    for flag in (
+        "--data",
+        "--run",
+        "--epochs",
+        "--batch",
+        "--seed",
+        "--bands",
+        "--model",
+        "--jit",
+        "--precision",
+    ):
+        assert flag in result.stdout.replace("--[no]", "--")

@@ -1,0 +1,70 @@
+"""The import rule: data flows one way, and heavy libraries stay in their rooms."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FLOOR = {"bands", "config", "entry", "errors", "quiet", "schema"}
+FILES = sorted([*(ROOT / "mmls_tf").rglob("*.py"), *(ROOT / "tfrecords_builder").rglob("*.py")])
+# TensorFlow itself is for input, records and devices; everything else is Keras and NumPy.
+TENSORFLOW_ROOMS = (
+    "mmls_tf/data/",
+    "mmls_tf/quiet.py",
+    "mmls_tf/training/device.py",
+    "tfrecords_builder/records.py",
+    "tfrecords_builder/shards.py",
+)
+ROOMS = ("training", "evaluation", "inference")
+
+
+def imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative imports hide where a name comes from"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
+    place = name(path)
+    for imported in imports(path):
+        parts = imported.split(".")
+        if place.startswith("tfrecords_builder/") and parts[0] == "mmls_tf":
+            assert parts[1] in FLOOR | {"raster", "__version__"}, f"the builder imports {imported}"
+        if place.startswith("mmls_tf/"):
+            assert parts[0] != "tfrecords_builder", f"the library imports {imported}"
+            here = place.split("/")[1]
+            if here in ROOMS and parts[0] == "mmls_tf" and parts[1] in ROOMS:
+                assert parts[1] == here or parts[2] in ("run_folder", "device"), f"{here} imports {imported}"
+            if here.removesuffix(".py") in FLOOR and parts[0] == "mmls_tf":
+                assert parts[1] in FLOOR, f"the floor imports {imported}"
+        if parts[0] == "tensorflow":
+            assert place.startswith(TENSORFLOW_ROOMS), f"TensorFlow is imported by {place}"
+        if parts[0] in ("osgeo", "tifffile", "imagecodecs"):
+            assert place.startswith("mmls_tf/raster/"), f"{parts[0]} is imported by {place}"
+
+
+def test_the_rule_sees_all_modules() -> None:
+    assert len(FILES) > 40
+
+
+def test_importing_the_packages_loads_neither_tensorflow_nor_keras_nor_gdal() -> None:
+    program = (
+        "import sys, mmls_tf, mmls_tf.bands, mmls_tf.config, mmls_tf.entry, mmls_tf.schema, tfrecords_builder\n"
+        "print({'tensorflow', 'keras', 'osgeo', 'matplotlib'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
