@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,39 @@ class ShardEntry:
 
 
 @dataclass(frozen=True)
+class Place:
+    """The upper left corner of a tile in pixels, x to the east and y to the south.
+
+    Attributes:
+      frame: tiles of one frame can be compared: `map PIXELSIZE` by georeference, `grid REGION` by name.
+      pixel_m: size of a pixel in metres; None where it is not known.
+    """
+
+    frame: str
+    x: float
+    y: float
+    pixel_m: float | None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A tile that was left out of the data set because it could not be used, and what was wrong with it."""
+
+    path: str
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True)
 class TileEntry:
-    """One tile: where it came from, what it holds, where it lies."""
+    """One tile: where it came from, what it holds, where it lies.
+
+    Attributes:
+      place: None where it is not known.
+      neighbours: tiles that abut it exactly, by direction (N, NE, E, SE, S, SW, W, NW); keys say their splits.
+      train_overlap: largest share of its pixels that it has in common with one train tile (itself apart).
+      touches_train: whether it shares an edge or pixels with a train tile (itself apart).
+    """
 
     key: str
     split: str
@@ -61,6 +92,10 @@ class TileEntry:
     labelled_pixels: int
     valid_pixels: int
     geotransform: tuple[float, ...] | None
+    place: Place | None = None
+    neighbours: dict[str, str] = field(default_factory=dict)
+    train_overlap: float = 0.0
+    touches_train: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,17 +124,28 @@ class BandStatistics:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that `dataset.json` says. `fingerprint` depends on the records alone, not on their sharding."""
+    """All that `dataset.json` says. `fingerprint` depends on the records alone, not on their sharding.
+
+    Attributes:
+      scaling: mmlsv2 for canonical values as in `mmls_tf.bands`, mmls_v1 for the older release's own.
+      halo: pixels of surroundings in each record; 0 for none.
+      split_by: how tiles were dealt to splits, with the parameters.
+      skipped: what was left out with --on_error=skip.
+    """
 
     schema_version: int
     fingerprint: str
     layout: str
+    scaling: str
     tile_size: int
+    halo: int
+    split_by: str
     bands: tuple[dict[str, Any], ...]
     crs_wkt: str | None
     splits: tuple[SplitEntry, ...]
     statistics: tuple[BandStatistics, ...]
     tiles: tuple[TileEntry, ...]
+    skipped: tuple[Skipped, ...]
     versions: dict[str, str]
     command: str
 
@@ -126,10 +172,21 @@ class Manifest:
             for split in fields["splits"]
         )
         statistics = tuple(BandStatistics(**band) for band in fields["statistics"])
-        tiles = tuple(TileEntry(**tile) for tile in fields["tiles"])
+        tiles = tuple(
+            TileEntry(**{**tile, "place": Place(**tile["place"]) if tile["place"] else None})
+            for tile in fields["tiles"]
+        )
+        skipped = tuple(Skipped(**tile) for tile in fields["skipped"])
         bands = tuple(fields["bands"])
         return Manifest(
-            **{**fields, "bands": bands, "splits": splits, "statistics": statistics, "tiles": tiles}
+            **{
+                **fields,
+                "bands": bands,
+                "splits": splits,
+                "statistics": statistics,
+                "tiles": tiles,
+                "skipped": skipped,
+            }
         )
 
 

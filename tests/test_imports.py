@@ -20,6 +20,7 @@ TENSORFLOW_ROOMS = (
     "mmls_tf/training/device.py",
     "tfrecords_builder/records.py",
     "tfrecords_builder/shards.py",
+    "tfrecords_builder/stored.py",
 )
 ROOMS = ("training", "evaluation", "inference")
 

@@ -1,254 +1,201 @@
-"""The build: sources -> tiles -> records -> shards -> manifest."""
+"""The build: sources -> splits -> shards of checked records -> manifest."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import platform
-import sys
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from importlib import metadata
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypeVar
-
-from tqdm import tqdm
 
 from mmls_tf import __version__
-from mmls_tf.bands import BANDS
-from mmls_tf.errors import InputError, Issue
-from mmls_tf.raster.geotiff import same_crs
+from mmls_tf.errors import InputError, Issue, UsageError
+from mmls_tf.raster.foreign import driver_names
 from mmls_tf.raster.layouts import Layout, layout_named, recognise
-from mmls_tf.schema import MANIFEST_NAME, SCHEMA_VERSION, SPLITS, Manifest, ShardEntry, SplitEntry, TileEntry
+from mmls_tf.schema import MANIFEST_NAME, SCHEMA_VERSION, SPLITS, Manifest
+from tfrecords_builder.assemble import crs_refusals, make_manifest
 from tfrecords_builder.config import BuildConfig
-from tfrecords_builder.records import encode_record
-from tfrecords_builder.shards import ShardPlan, plan_shards, write_shard
+from tfrecords_builder.convert import ReadOptions
+from tfrecords_builder.dealing import deal, source_places
+from tfrecords_builder.runners import Work, run_beam, run_local
+from tfrecords_builder.shard_job import ShardResult
+from tfrecords_builder.shards import plan_shards
 from tfrecords_builder.sources import Source, find_sources
 from tfrecords_builder.staging import check_target, staged
-from tfrecords_builder.statistics import Moments, band_statistics, merge, tile_moments
-from tfrecords_builder.tiles import Tile, read_tile
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from tfrecords_builder.surroundings import Surroundings, find_lenders
 
 
 @dataclass(frozen=True)
-class Converted:
-    """One tile on its way to a shard: its entry in the manifest, its record, its moments and its CRS."""
+class Build:
+    """What a build gives: the manifest, the seconds of each split, and the tiles left out between blocks."""
 
-    entry: TileEntry
-    record: bytes
-    moments: Moments
-    crs_wkt: str | None
-
-
-@dataclass
-class _Gathered:
-    """What the tiles told on their way past."""
-
-    issues: list[Issue] = field(default_factory=list)
-    tiles: list[TileEntry] = field(default_factory=list)
-    train: Moments | None = None
-    crs_wkt: str | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    manifest: Manifest
+    seconds: dict[str, float]
+    buffer_tiles: int
 
 
-def build(config: BuildConfig, command: str) -> tuple[Manifest, dict[str, float]]:
+@dataclass(frozen=True)
+class Prepared:
+    """What there is to build: sources with their splits, their layout, and what is wrong already."""
+
+    sources: list[Source]
+    layout: Layout
+    issues: list[Issue]
+    buffer_tiles: int
+
+
+class _BadTilesError(InputError):
+    """Tiles that turned out bad while they were read; what is left may still be built."""
+
+    def __init__(self, issues: Sequence[Issue], left: Sequence[Source], advice: str) -> None:
+        super().__init__(issues, advice)
+        self.left = list(left)
+
+
+def build(config: BuildConfig, command: str) -> Build:
     """Builds the data set that `config` describes; `command` is noted in the manifest.
-
-    Returns:
-      The manifest, and the seconds that each split took.
 
     Raises:
       UsageError: the source or the target folder cannot be used.
       InputError: lists every file that cannot be used; nothing stands at `config.out`.
     """
-    src, out = Path(config.src), Path(config.out)
-    check_target(out, config.overwrite)
-    sources = find_sources(src)
-    layout = _choose_layout(config.layout, sources)
-    plans = _plan(sources, config)
-    with staged(out) as staging:
-        gathered = _Gathered()
-        shards = _write_all(staging, plans, layout, config, src, gathered)
-        if gathered.issues:
-            raise InputError(sorted(gathered.issues, key=str), f"Nothing was written to {out}.")
-        manifest = _manifest(config, layout, shards, gathered, command)
+    check_target(Path(config.out), config.overwrite)
+    prepared = prepare(config)
+    while True:
+        try:
+            return _attempt(prepared, config, command)
+        except _BadTilesError as bad:
+            if config.on_error == "fail":
+                raise
+            # Planned again without the bad tiles: the shards are those of a folder that never had them.
+            prepared = dataclasses.replace(prepared, sources=bad.left, issues=list(bad.issues))
+            if not any(source.split == "train" for source in prepared.sources):
+                raise
+
+
+def prepare(config: BuildConfig) -> Prepared:
+    """Finds the tiles, deals them to splits and tells their layout, without reading a pixel.
+
+    Raises:
+      UsageError: the source folder cannot be used.
+      InputError: no image is of a known layout.
+    """
+    src = Path(config.src)
+    found, issues = find_sources(src, config.drivers)
+    layout, odd = _choose_layout(config, found, issues)
+    issues = [*issues, *odd]
+    wrong = {issue.path for issue in odd}
+    sources, buffer_tiles = deal([source for source in found if str(source.image) not in wrong], config)
+    if not any(source.split == "train" for source in sources):
+        raise InputError(issues) if issues else UsageError(f"--src={src}: expected train tiles, found none")
+    return Prepared(sources, layout, issues, buffer_tiles)
+
+
+def check_only(prepared: Prepared, config: BuildConfig) -> tuple[list[ShardResult], list[Issue]]:
+    """Reads and checks all tiles without writing; returns what they told and everything that is wrong."""
+    work = _work(prepared, config, None)
+    results, _ = run_local(work)
+    return results, prepared.issues + _refusals(prepared.sources, results)[1]
+
+
+def _attempt(prepared: Prepared, config: BuildConfig, command: str) -> Build:
+    advice = f"Nothing was written to {config.out}."
+    if prepared.issues and config.on_error == "fail":
+        raise _BadTilesError(_in_order(check_only(prepared, config)[1]), prepared.sources, advice)
+    work = _work(prepared, config, None)
+    with staged(Path(config.out), _digest(work, config)) as staging:
+        work = dataclasses.replace(work, staging=staging)
+        results, seconds = run_beam(work, config.beam_args) if config.runner == "beam" else run_local(work)
+        left, found = _refusals(prepared.sources, results)
+        if found:
+            raise _BadTilesError(_in_order(prepared.issues + found), left, advice)
+        manifest = make_manifest(config, prepared.layout, results, _in_order(prepared.issues), command)
         (staging / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
-    return manifest, gathered.seconds
+    return Build(manifest, seconds, prepared.buffer_tiles)
 
 
-def _choose_layout(name: str, sources: Sequence[Source]) -> Layout:
-    if name != "auto":
-        return layout_named(name)
-    issues: list[Issue] = []
+def _choose_layout(
+    config: BuildConfig, sources: Sequence[Source], known: Sequence[Issue]
+) -> tuple[Layout, list[Issue]]:
+    """Returns the layout that most images have, and an issue for every image of another."""
+    if config.layout != "auto":
+        return layout_named(config.layout), []
+    drivers = driver_names(config.drivers)
+    names: dict[Source, str] = {}
+    unknown: list[Issue] = []
     for source in sources:
         try:
-            return recognise(source.image)
+            names[source] = recognise(source.image, drivers).name
         except InputError as error:
-            issues += error.issues
-    raise InputError(issues)
+            unknown += error.issues
+    if not names:
+        raise InputError([*known, *unknown])
+    counts = Counter(names.values())
+    usual = max(counts, key=lambda name: (counts[name], name))
+    expected = f"the {usual} layout, as {counts[usual]} of {len(sources)} images have it"
+    # Files of no known layout are left to the reading, which says what is wrong with them.
+    issues = [
+        Issue(str(source.image), expected, f"the {name} layout")
+        for source, name in names.items()
+        if name != usual
+    ]
+    return layout_named(usual), issues
 
 
-def _plan(sources: Sequence[Source], config: BuildConfig) -> dict[str, list[ShardPlan]]:
-    by_split = {split: [source for source in sources if source.split == split] for split in SPLITS}
-    return {
-        split: plan_shards(members, split, config.tile_size, config.shard_mb)
+def _work(prepared: Prepared, config: BuildConfig, staging: Path | None) -> Work:
+    options = ReadOptions(
+        src=config.src,
+        layout=prepared.layout.name,
+        tile_size=config.tile_size,
+        drivers=config.drivers,
+        check_order=config.check_order,
+        halo=config.halo,
+    )
+    by_split = {split: [source for source in prepared.sources if source.split == split] for split in SPLITS}
+    plans = tuple(
+        plan
         for split, members in by_split.items()
         if members
-    }
-
-
-def _write_all(
-    staging: Path,
-    plans: dict[str, list[ShardPlan]],
-    layout: Layout,
-    config: BuildConfig,
-    src: Path,
-    gathered: _Gathered,
-) -> dict[str, list[ShardEntry]]:
-    shards: dict[str, list[ShardEntry]] = {}
-    total = sum(len(plan.sources) for split in plans.values() for plan in split)
-    interval = 0.1 if sys.stderr.isatty() else 10.0  # a log file needs no animation
-    with (
-        ThreadPoolExecutor(config.threads) as pool,
-        tqdm(total=total, unit="tile", mininterval=interval) as bar,
-    ):
-        for split, split_plans in plans.items():
-            started = time.perf_counter()
-            bar.set_description(split, refresh=False)
-            shards[split] = []
-            for plan in split_plans:
-                converted = map_ahead(
-                    pool,
-                    lambda source: _convert(source, layout, config.tile_size, src),
-                    plan.sources,
-                    config.threads,
-                )
-                shards[split].append(
-                    write_shard(staging, plan.path, _records(converted, split, gathered, bar))
-                )
-            gathered.seconds[split] = time.perf_counter() - started
-    return shards
-
-
-def _convert(source: Source, layout: Layout, tile_size: int, src: Path) -> Converted | InputError:
-    """Runs in a worker thread: everything about a tile that needs no other tile."""
-    try:
-        tile = read_tile(source, layout, tile_size)
-    except InputError as error:
-        return error
-    record = encode_record(tile)
-    entry = _tile_entry(tile, source, src, record)
-    return Converted(entry, record, tile_moments(tile.image, tile.valid), tile.crs_wkt)
-
-
-def _tile_entry(tile: Tile, source: Source, src: Path, record: bytes) -> TileEntry:
-    return TileEntry(
-        key=tile.key,
-        split=source.split,
-        image=source.image.relative_to(src).as_posix(),
-        image_sha256=tile.image_sha256,
-        mask=None if source.mask is None else source.mask.relative_to(src).as_posix(),
-        mask_sha256=tile.mask_sha256,
-        record_sha256=hashlib.sha256(record).hexdigest(),
-        foreground_pixels=None if tile.mask is None else int((tile.mask == 1).sum()),
-        labelled_pixels=0 if tile.mask is None else tile.mask.size,
-        valid_pixels=int(tile.valid.sum()),
-        geotransform=tile.geotransform,
+        for plan in plan_shards(members, split, config.tile_size, config.shard_mb, config.halo)
     )
+    return Work(plans, options, _surroundings(prepared.sources, config), staging, config.threads)
 
 
-def _records(
-    converted: Iterable[Converted | InputError], split: str, gathered: _Gathered, bar: tqdm
-) -> Iterator[bytes]:
-    """Passes records on, notes what the manifest needs, and goes on after bad input to find all of it."""
-    for item in converted:
-        bar.update()
-        if isinstance(item, InputError):
-            gathered.issues += item.issues
-            continue
-        gathered.tiles.append(item.entry)
-        if split == "train":
-            gathered.train = merge(gathered.train, item.moments) if gathered.train else item.moments
-        _check_crs(item, gathered)
-        if not gathered.issues:
-            yield item.record
+def _surroundings(sources: Sequence[Source], config: BuildConfig) -> Surroundings | None:
+    if not config.halo:
+        return None
+    places = source_places(sources, config)
+    unsure = [source for source in sources if not getattr(places.get(source.key), "pixel_m", None)]
+    if unsure:
+        raise UsageError(
+            f"--halo={config.halo}: expected a georeference in every image, found none in {len(unsure)}, such as "
+            f"{unsure[0].image}; names alone do not say for sure which tiles abut"
+        )
+    return find_lenders(sources, places, config.tile_size, config.halo, config.halo_from == "split")
 
 
-def _check_crs(item: Converted, gathered: _Gathered) -> None:
-    if item.crs_wkt is None:
-        return
-    if gathered.crs_wkt is None:
-        gathered.crs_wkt = item.crs_wkt
-    elif not same_crs(item.crs_wkt, gathered.crs_wkt):
-        expected = f"the coordinate reference system of the other tiles ({gathered.crs_wkt[:60]}...)"
-        gathered.issues.append(Issue(item.entry.image, expected, f"{item.crs_wkt[:60]}..."))
+def _refusals(sources: Sequence[Source], results: Sequence[ShardResult]) -> tuple[list[Source], list[Issue]]:
+    """Returns the sources that are left, and what is wrong with the others."""
+    refused = [tile for result in results for tile in result.refused]
+    refused += crs_refusals(results, {source.key: str(source.image) for source in sources})
+    keys = {tile.key for tile in refused}
+    issues = [issue for tile in refused for issue in tile.issues]
+    return [source for source in sources if source.key not in keys], issues
 
 
-def map_ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Item], Result], items: Sequence[Item], threads: int
-) -> Iterator[Result]:
-    """Maps in order, with at most a few results waiting, so that memory does not grow with the data set."""
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > 2 * threads:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+def _in_order(issues: Sequence[Issue]) -> list[Issue]:
+    return sorted(issues, key=str)
 
 
-def _manifest(
-    config: BuildConfig,
-    layout: Layout,
-    shards: dict[str, list[ShardEntry]],
-    gathered: _Gathered,
-    command: str,
-) -> Manifest:
-    assert gathered.train is not None  # find_sources insists on train tiles
-    return Manifest(
-        schema_version=SCHEMA_VERSION,
-        fingerprint=fingerprint(gathered.tiles),
-        layout=layout.name,
-        tile_size=config.tile_size,
-        bands=tuple(dataclasses.asdict(band) for band in BANDS),
-        crs_wkt=gathered.crs_wkt,
-        splits=tuple(
-            _split_entry(split, shards[split], gathered.tiles, config.tile_size) for split in shards
-        ),
-        statistics=band_statistics(gathered.train),
-        tiles=tuple(sorted(gathered.tiles, key=lambda tile: tile.key)),
-        versions={
-            "mmls_tf": __version__,
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("numpy", "tensorflow")},
-        },
-        command=command,
-    )
-
-
-def fingerprint(tiles: Iterable[TileEntry]) -> str:
-    """Returns a hash of the schema, the band table and all records, whatever their order and sharding."""
-    lines = [f"{SCHEMA_VERSION} {BANDS}", *sorted(f"{tile.key} {tile.record_sha256}" for tile in tiles)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _split_entry(
-    split: str, shards: Sequence[ShardEntry], tiles: Iterable[TileEntry], tile_size: int
-) -> SplitEntry:
-    members = [tile for tile in tiles if tile.split == split]
-    labelled = [tile for tile in members if tile.foreground_pixels is not None]
-    labelled_pixels = sum(tile.labelled_pixels for tile in labelled)
-    foreground = sum(tile.foreground_pixels or 0 for tile in labelled)
-    return SplitEntry(
-        name=split,
-        labelled=bool(labelled),
-        tiles=len(members),
-        foreground_share=foreground / labelled_pixels if labelled else None,
-        valid_share=sum(tile.valid_pixels for tile in members) / (len(members) * tile_size**2),
-        shards=tuple(shards),
-    )
+def _digest(work: Work, config: BuildConfig) -> str:
+    """Returns a hash of everything that decides what the shards hold: a resumed build must have the same."""
+    files = []
+    for plan in work.plans:
+        for source in plan.sources:
+            paths = [source.image, *([source.mask] if source.mask else [])]
+            stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+            files.append((plan.path, source.key, stats))
+    whole = (__version__, SCHEMA_VERSION, asdict(work.options), config.halo_from, files)
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()

@@ -1,14 +1,30 @@
-"""Tile -> bytes of one record, as `mmls_tf.schema` describes it."""
+"""Tile <-> bytes of one record, as `mmls_tf.schema` describes it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
+from mmls_tf.bands import BANDS
+from mmls_tf.raster.raster import ByteArray, FloatArray
+from tfrecords_builder.surroundings import Halo
 from tfrecords_builder.tiles import Tile
 
 
-def encode_record(tile: Tile) -> bytes:
+@dataclass(frozen=True)
+class Record:
+    """A decoded record: arrays as in `tfrecords_builder.tiles.Tile`."""
+
+    key: str
+    image: FloatArray
+    valid: ByteArray
+    mask: ByteArray | None
+    geotransform: tuple[float, ...] | None
+
+
+def encode_record(tile: Tile, halo: Halo | None = None) -> bytes:
     """Returns the serialized `tf.train.Example` of a tile: the same tile always gives the same bytes."""
     features = {
         "key": tile.key.encode(),
@@ -19,6 +35,9 @@ def encode_record(tile: Tile) -> bytes:
         features["mask"] = np.ascontiguousarray(tile.mask, np.uint8).tobytes()
     if tile.geotransform is not None:
         features["geotransform"] = np.asarray(tile.geotransform, "<f8").tobytes()
+    if halo is not None:
+        features["halo_image"] = np.ascontiguousarray(halo.image, "<f4").tobytes()
+        features["halo_valid"] = np.ascontiguousarray(halo.valid, np.uint8).tobytes()
     example = tf.train.Example(
         features=tf.train.Features(
             feature={
@@ -28,3 +47,28 @@ def encode_record(tile: Tile) -> bytes:
         )
     )
     return bytes(example.SerializeToString(deterministic=True))
+
+
+def decode_record(record: bytes, tile_size: int) -> Record:
+    """Reads what `encode_record` wrote.
+
+    Raises:
+      ValueError: a feature is missing or has another length.
+    """
+    try:
+        features = tf.train.Example.FromString(record).features.feature
+    except Exception as error:  # protobuf's DecodeError is of another type in each of its implementations
+        raise ValueError("no tf.train.Example") from error
+    values = {name: feature.bytes_list.value[0] for name, feature in features.items()}
+    plane = (tile_size, tile_size)
+    if not {"key", "image", "valid"} <= values.keys():
+        raise ValueError(f"features {', '.join(sorted(values))}")
+    return Record(
+        key=values["key"].decode(),
+        image=np.frombuffer(values["image"], "<f4").reshape(*plane, len(BANDS)),
+        valid=np.frombuffer(values["valid"], np.uint8).reshape(plane),
+        mask=np.frombuffer(values["mask"], np.uint8).reshape(plane) if "mask" in values else None,
+        geotransform=tuple(np.frombuffer(values["geotransform"], "<f8").tolist())
+        if "geotransform" in values
+        else None,
+    )

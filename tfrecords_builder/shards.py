@@ -21,8 +21,9 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard to be written: its path inside the data set and its tiles, in order."""
+    """One shard to be written: its split, its path inside the data set and its tiles, in order."""
 
+    split: str
     path: str
     sources: tuple[Source, ...]
 
@@ -38,17 +39,22 @@ def cut_evenly(items: Sequence[Item], parts: int) -> list[list[Item]]:
     return [list(items[edges[index] : edges[index + 1]]) for index in range(parts)]
 
 
-def shard_count(tiles: int, tile_size: int, shard_mb: int) -> int:
+def shard_count(tiles: int, tile_size: int, shard_mb: int, halo: int = 0) -> int:
     """Returns how many shards keep each at or under `shard_mb` megabytes, with one record or more in each."""
-    record_bytes = tile_size * tile_size * (7 * 4 + 2) + _RECORD_OVERHEAD
+    around = (tile_size + 2 * halo) ** 2 * (7 * 4 + 1) if halo else 0
+    record_bytes = tile_size**2 * (7 * 4 + 2) + around + _RECORD_OVERHEAD
     return max(1, min(tiles, -(-tiles * record_bytes // (shard_mb * 1_000_000))))
 
 
-def plan_shards(sources: Sequence[Source], split: str, tile_size: int, shard_mb: int) -> list[ShardPlan]:
+def plan_shards(
+    sources: Sequence[Source], split: str, tile_size: int, shard_mb: int, halo: int = 0
+) -> list[ShardPlan]:
     """Plans the shards of one split."""
-    count = shard_count(len(sources), tile_size, shard_mb)
+    count = shard_count(len(sources), tile_size, shard_mb, halo)
     parts = cut_evenly(in_record_order(sources), count)
-    return [ShardPlan(shard_path(split, index, count), tuple(part)) for index, part in enumerate(parts)]
+    return [
+        ShardPlan(split, shard_path(split, index, count), tuple(part)) for index, part in enumerate(parts)
+    ]
 
 
 def write_shard(root: Path, path: str, records: Iterable[bytes]) -> ShardEntry:
@@ -60,7 +66,9 @@ def write_shard(root: Path, path: str, records: Iterable[bytes]) -> ShardEntry:
         for record in records:
             writer.write(record)
             written += 1
+    sha256 = hashlib.sha256()
     with file.open("rb+") as handle:
         os.fsync(handle.fileno())
-        sha256 = hashlib.sha256(handle.read()).hexdigest()
-    return ShardEntry(path=path, records=written, bytes=file.stat().st_size, sha256=sha256)
+        while chunk := handle.read(1 << 22):
+            sha256.update(chunk)
+    return ShardEntry(path=path, records=written, bytes=file.stat().st_size, sha256=sha256.hexdigest())

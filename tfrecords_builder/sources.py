@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import filecmp
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmls_tf.errors import InputError, Issue, UsageError
-from mmls_tf.schema import SPLITS
+from mmls_tf.errors import Issue, UsageError
+from mmls_tf.raster.foreign import driver_names, suffixes_of
+from mmls_tf.raster.layouts import v1_mask_stem
+from mmls_tf.raster.safety import kind_of
+from tfrecords_builder.split_names import (
+    IMAGE_FOLDERS,
+    MASK_FOLDERS,
+    find_split_folders,
+    named_folder,
+    split_names_help,
+)
 
-_SUFFIXES = (".tif", ".tiff")
+__all__ = ["Source", "find_sources", "split_names_help"]
 
 
 @dataclass(frozen=True)
@@ -27,68 +38,124 @@ class Source:
         return f"{self.split}/{self.stem}"
 
 
-def find_sources(src: Path) -> list[Source]:
-    """Lists the tiles of every split folder under `src`, ordered by split and stem.
+def find_sources(src: Path, drivers: str = "GTiff") -> tuple[list[Source], list[Issue]]:
+    """Lists the tiles of every split folder under `src` and everything wrong that shows without reading a file.
 
-    A split folder without any mask is unlabelled; an absent split other than train is fine.
+    A split folder without any mask is unlabelled; an absent split other than train is fine. Issues are: a split
+    without images, a labelled split that lacks masks, masks without an image, two files of one name, and files that
+    are no plain files or that links lead out of `src`.
+
+    Args:
+      drivers: names of GDAL drivers, joined by commas; their files are looked for.
+
+    Returns:
+      (tiles, ordered by split and stem, without those that have an issue; the issues).
 
     Raises:
-      UsageError: `src` is no folder, or holds no train split.
-      InputError: a split has no images, a labelled split lacks masks, or masks have no image.
+      UsageError: `src` is no folder, holds no train split, or two different folders for one split.
     """
-    if not src.is_dir():
-        raise UsageError(f"--src={src}: expected a folder with {', '.join(SPLITS)} in it, found none")
-    present = [split for split in SPLITS if (src / split).is_dir()]
-    if "train" not in present:
-        found = ", ".join(sorted(path.name for path in src.iterdir())[:8]) or "nothing"
-        raise UsageError(
-            f"--src={src}: expected a folder `train` (with `images` and `masks`) in it, found {found}"
-        )
+    suffixes = suffixes_of(driver_names(drivers))
+    root = Path(os.path.realpath(src))
     sources: list[Source] = []
     issues: list[Issue] = []
-    for split in present:
-        found_sources, found_issues = _find_split(src / split, split)
-        sources += found_sources
-        issues += found_issues
-    if issues:
-        raise InputError(issues)
-    return sources
-
-
-def _find_split(folder: Path, split: str) -> tuple[list[Source], list[Issue]]:
-    images, twice = _rasters(folder / "images")
-    masks, twice_masks = _rasters(folder / "masks")
-    issues = twice + twice_masks
-    if not images:
-        issues.append(Issue(str(folder / "images"), "*.tif files", "none"))
-    if masks:
-        issues += [
-            Issue(str(images[stem]), f"a mask {folder / 'masks' / images[stem].name}", "none")
-            for stem in sorted(images.keys() - masks.keys())
-        ]
-        issues += [
-            Issue(str(masks[stem]), f"an image {folder / 'images' / masks[stem].name}", "none")
-            for stem in sorted(masks.keys() - images.keys())
-        ]
-    sources = [Source(split, stem, images[stem], masks.get(stem)) for stem in sorted(images)]
+    for split, folders in find_split_folders(src).items():
+        found, wrong = _find_split(split, _only_one(split, folders), root, suffixes)
+        sources += found
+        issues += wrong
     return sources, issues
 
 
-def _rasters(folder: Path) -> tuple[dict[str, Path], list[Issue]]:
+def _only_one(split: str, folders: Sequence[Path]) -> Path:
+    """Returns the folder of a split. A second one is accepted only if it holds the very same files.
+
+    The challenge hands out two folders of which the later may repeat splits of the earlier; anything else that two
+    folders may mean (parts, versions, two regions) is for the user to say.
+    """
+    for other in folders[1:]:
+        if not _same_content(folders[0], other):
+            raise UsageError(
+                f"{folders[0]} and {other}: expected one folder for the {split} split, found two with different "
+                "files; move one of them out of --src, or all files into one"
+            )
+    return folders[0]
+
+
+def _same_content(one: Path, other: Path) -> bool:
+    files, others = (
+        sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+        for folder in (one, other)
+    )
+    return files == others and all(filecmp.cmp(one / name, other / name, shallow=False) for name in files)
+
+
+def _find_split(
+    split: str, folder: Path, root: Path, suffixes: tuple[str, ...]
+) -> tuple[list[Source], list[Issue]]:
+    images_in, masks_in = (named_folder(folder, names) for names in (IMAGE_FOLDERS, MASK_FOLDERS))
+    images, issues = _rasters(images_in, root, suffixes)
+    masks, mask_issues = _rasters(masks_in, root, suffixes)
+    issues += mask_issues
+    if not images and not issues:
+        issues.append(Issue(str(images_in), f"*{suffixes[0]} files", "none"))
+    mask_of = {stem: v1_mask_stem(stem) if v1_mask_stem(stem) in masks else stem for stem in images}
+    refused = {Path(issue.path).stem for issue in issues}
+    sources = []
+    for stem in sorted(images):
+        mask = masks.get(mask_of[stem])
+        if masks and mask is None and mask_of[stem] not in refused:
+            missing = masks_in / f"{v1_mask_stem(stem)}{images[stem].suffix}"
+            issues.append(Issue(str(images[stem]), f"a mask {missing}", "none"))
+        elif stem not in refused:
+            sources.append(Source(split, stem, images[stem], mask))
+    for stem in sorted(masks.keys() - set(mask_of.values()) - refused):
+        issues.append(Issue(str(masks[stem]), f"an image {images_in / masks[stem].name}", "none"))
+    return sources, issues
+
+
+def _rasters(folder: Path, root: Path, suffixes: tuple[str, ...]) -> tuple[dict[str, Path], list[Issue]]:
+    """Returns the usable files of a folder by stem, and what is wrong with the others."""
     files: dict[str, Path] = {}
     issues: list[Issue] = []
-    for path in _listing(folder):
-        if path.stem in files:
-            issues.append(Issue(str(path), "one file of that name", f"also {files[path.stem].name}"))
-        files[path.stem] = path
+    if not folder.is_dir():
+        return files, issues
+    if not Path(os.path.realpath(folder)).is_relative_to(root):
+        return files, [_outside(str(folder), root)]
+    with os.scandir(folder) as entries:
+        listing = sorted(entries, key=lambda entry: entry.name)
+    for entry in listing:
+        path = folder / entry.name
+        if not _is_raster_name(path, suffixes):
+            continue
+        issue = _entry_issue(entry, path, root)
+        if issue is None and path.stem in files:
+            issue = Issue(str(path), "one file of that name", f"also {files[path.stem].name}")
+        if issue is not None:
+            issues.append(issue)
+        else:
+            files[path.stem] = path
     return files, issues
 
 
-def _listing(folder: Path) -> Iterable[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")  # "._x.tif" is macOS's litter
+def _is_raster_name(path: Path, suffixes: tuple[str, ...]) -> bool:
+    hidden = path.name.startswith(".")  # "._x.tif" is macOS's litter
+    return path.suffix.lower() in suffixes and not hidden and not path.name.lower().endswith(".aux.xml")
+
+
+def _entry_issue(entry: os.DirEntry[str], path: Path, root: Path) -> Issue | None:
+    if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
+        return _outside(str(path), root)
+    if entry.is_file():
+        return None
+    try:
+        found = kind_of(entry.stat().st_mode)
+    except OSError as error:  # a link to nowhere, or one in a circle
+        found = f"a link that leads nowhere ({error.strerror})"
+    return Issue(str(path), "a plain file", found)
+
+
+def _outside(path: str, root: Path) -> Issue:
+    return Issue(
+        path,
+        "files inside --src; copy them there, or name the folder where they lie as --src",
+        f"a link to {os.path.realpath(path)}, outside {root}",
     )

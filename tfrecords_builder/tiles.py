@@ -10,6 +10,8 @@ import numpy as np
 
 from mmls_tf.bands import BAND_NAMES
 from mmls_tf.errors import InputError, Issue
+from mmls_tf.raster.band_order import order_problem
+from mmls_tf.raster.foreign import driver_names
 from mmls_tf.raster.layouts import Layout, to_canonical
 from mmls_tf.raster.raster import ByteArray, FloatArray, Geotransform, Raster
 from tfrecords_builder.sources import Source
@@ -38,8 +40,15 @@ class Tile:
     mask_sha256: str | None
 
 
-def read_tile(source: Source, layout: Layout, size: int) -> Tile:
-    """Reads image and mask of a tile; `size` is the height and width that both must have.
+def read_tile(
+    source: Source, layout: Layout, size: int, drivers: str = "GTiff", check_order: bool = True
+) -> Tile:
+    """Reads image and mask of a tile.
+
+    Args:
+      size: the height and width that both must have.
+      drivers: GDAL drivers that may open them, joined by commas.
+      check_order: whether the pixels must bear out the order of bands.
 
     Raises:
       InputError: lists everything wrong with the image and with the mask.
@@ -47,19 +56,16 @@ def read_tile(source: Source, layout: Layout, size: int) -> Tile:
     issues: list[Issue] = []
     image_raster = mask_raster = None
     try:
-        image_raster = layout.read_image(str(source.image), size)
+        image_raster = layout.read_image(str(source.image), size, driver_names(drivers))
+        image, valid = _checked_image(source.image, image_raster, layout, check_order)
     except InputError as error:
         issues += error.issues
     if source.mask is not None:
         try:
-            mask_raster = layout.read_mask(str(source.mask), size)
+            mask_raster = layout.read_mask(str(source.mask), size, driver_names(drivers))
+            issues += _mask_issues(source.mask, mask_raster, image_raster)
         except InputError as error:
             issues += error.issues
-    if image_raster is not None:
-        image, valid = to_canonical(image_raster, layout)
-        issues += _image_issues(source.image, image, valid)
-    if mask_raster is not None and source.mask is not None:
-        issues += _mask_issues(source.mask, mask_raster, image_raster)
     if issues or image_raster is None:
         raise InputError(issues)
     return Tile(
@@ -72,6 +78,32 @@ def read_tile(source: Source, layout: Layout, size: int) -> Tile:
         image_sha256=_sha256(source.image),
         mask_sha256=None if source.mask is None else _sha256(source.mask),
     )
+
+
+def read_image(path: Path, layout: Layout, size: int, drivers: str = "GTiff") -> tuple[FloatArray, ByteArray]:
+    """Reads an image alone, for its pixels around another tile; as a tile it is read and checked in its own right.
+
+    Returns:
+      (image float32 [size, size, 7], canonical; valid uint8 [size, size]), as in `Tile`.
+
+    Raises:
+      InputError: the image cannot be used.
+    """
+    return _checked_image(path, layout.read_image(str(path), size, driver_names(drivers)), layout, False)
+
+
+def _checked_image(
+    path: Path, raster: Raster, layout: Layout, check_order: bool
+) -> tuple[FloatArray, ByteArray]:
+    image, valid = to_canonical(raster, layout)
+    issues = _image_issues(path, image, valid)
+    if check_order and not issues:
+        problem = order_problem(raster, layout)
+        if problem is not None:
+            issues.append(Issue(str(path), problem.expected, problem.found))
+    if issues:
+        raise InputError(issues)
+    return image, valid
 
 
 def _image_issues(path: Path, image: FloatArray, valid: ByteArray) -> list[Issue]:

@@ -57,6 +57,11 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
 
 
 def _require_fit(dataset: Dataset, record: RunRecord) -> None:
+    if dataset.manifest.scaling != record.scaling:
+        raise DatasetError(
+            f"{dataset.root}: expected bands scaled as {record.scaling}, as the run was trained on, found "
+            f"{dataset.manifest.scaling}; the two releases are not to be mixed"
+        )
     if dataset.manifest.tile_size != record.tile_size:
         raise DatasetError(
             f"{dataset.root}: expected tiles of {record.tile_size} pixels, as the run was trained on, found "

@@ -43,6 +43,7 @@ class RunRecord:
     config: TrainConfig
     schema_version: int
     fingerprint: str
+    scaling: str
     tile_size: int
     normalisation: Normalisation
     precision: str

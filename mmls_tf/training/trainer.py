@@ -58,6 +58,7 @@ def train(config: TrainConfig, command: str) -> RunFolder:
         config=config,
         schema_version=SCHEMA_VERSION,
         fingerprint=dataset.manifest.fingerprint,
+        scaling=dataset.manifest.scaling,
         tile_size=dataset.manifest.tile_size,
         normalisation=normalisation,
         precision=precision,

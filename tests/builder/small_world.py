@@ -127,7 +127,7 @@ def write_source(
 
 def build_it(src: Path, out: Path, **options: Any) -> Manifest:
     config = BuildConfig(src=str(src), out=str(out), **{"tile_size": SIZE, "workers": 2, **options})
-    manifest, _ = build(config, "python -m tfrecords_builder --src raw")
+    manifest = build(config, "python -m tfrecords_builder --src raw").manifest
     return manifest
 
 

@@ -28,7 +28,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     unpack.load = functools.cache(unpack.load)  # type: ignore[attr-defined]
     for layout in ("challenge", "public"):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sys, "argv", ["unpack.py", str(root / f"raw_{layout}"), "--layout", layout, "--limit", "3"])
+            patch.setattr(
+                sys, "argv", ["unpack.py", str(root / f"raw_{layout}"), "--layout", layout, "--limit", "3"]
+            )
             unpack.main()
         build_it(root / f"raw_{layout}", root / layout, tile_size=SIZE)
     return {path.name: path for path in root.iterdir()}

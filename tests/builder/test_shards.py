@@ -24,7 +24,8 @@ from small_world import (
     write_source,
 )
 
-from tfrecords_builder.build import map_ahead
+from tfrecords_builder.assemble import fingerprint
+from tfrecords_builder.shard_job import map_ahead
 from tfrecords_builder.shards import cut_evenly, in_record_order, plan_shards, shard_count
 from tfrecords_builder.sources import Source
 
@@ -109,12 +110,13 @@ def test_results_come_in_order_whichever_thread_is_done_first() -> None:
 
 
 def test_only_a_few_results_wait_at_a_time() -> None:
-    started: list[int] = []
+    taken: list[int] = []
+    items = (taken.append(number) or number for number in range(1000))
     with ThreadPoolExecutor(2) as pool:
-        results = map_ahead(pool, started.append, range(1000), 2)
-        next(results)
-        assert len(started) <= 6
-        results.close()
+        results = map_ahead(pool, str, items, 2)  # type: ignore[arg-type]
+        for number in range(20):
+            assert next(results) == str(number)
+            assert len(taken) <= number + 6
 
 
 def test_the_order_of_the_directory_listing_does_not_matter(
@@ -122,10 +124,15 @@ def test_the_order_of_the_directory_listing_does_not_matter(
 ) -> None:
     backwards = write_source(tmp_path / "raw", COUNTS, size=BIG, backwards=True)
     listing = Path.iterdir
-    monkeypatch.setattr(Path, "iterdir", lambda path: reversed(sorted(listing(path))))
+    monkeypatch.setattr(Path, "iterdir", lambda path: sorted(listing(path), reverse=True))
     build_it(backwards, tmp_path / "data", tile_size=BIG, shard_mb=1)
     assert shard_bytes(tmp_path / "data") == shard_bytes(out)
     assert manifest_of(tmp_path / "data")["tiles"] == manifest_of(out)["tiles"]
+
+
+def test_the_fingerprint_does_not_depend_on_the_order_of_the_tiles(src: Path, tmp_path: Path) -> None:
+    manifest = build_it(src, tmp_path / "data", tile_size=BIG)
+    assert fingerprint(manifest.tiles) == fingerprint(manifest.tiles[::-1]) == manifest.fingerprint
 
 
 def test_sharding_does_not_change_the_fingerprint_but_the_number_of_shards(

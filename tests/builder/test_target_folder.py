@@ -91,7 +91,6 @@ def test_overwrite_replaces_everything_but_the_ledger(src: Path, out: Path, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "raw"]
 
 
-@pytest.mark.xfail(strict=True, reason="a build without an isolated split drops the ledger for good")
 def test_the_ledger_outlives_a_build_without_an_isolated_split(src: Path, out: Path) -> None:
     (src / "isolated").rename(src / "put_aside")
     build_it(src, out, overwrite=True)
@@ -109,9 +108,11 @@ def test_a_failed_overwrite_leaves_the_old_data_set_as_it_was(src: Path, out: Pa
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "raw"]
 
 
-@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, OSError])
-def test_nothing_is_left_of_a_build_that_breaks_off(tmp_path: Path, failure: type[BaseException]) -> None:
-    with pytest.raises(failure), staged(tmp_path / "data") as staging:
+@pytest.mark.parametrize("failure", [UsageError, OSError])
+def test_nothing_is_left_of_a_build_that_the_user_has_to_put_right(
+    tmp_path: Path, failure: type[Exception]
+) -> None:
+    with pytest.raises(failure), staged(tmp_path / "data", "plan") as staging:
         (staging / "train").mkdir()
         (staging / "train/shard").write_text("half")
         assert not (tmp_path / "data").exists()
@@ -119,19 +120,44 @@ def test_nothing_is_left_of_a_build_that_breaks_off(tmp_path: Path, failure: typ
     assert not list(tmp_path.iterdir())
 
 
-def test_what_a_killed_build_left_does_not_get_into_the_next(tmp_path: Path) -> None:
-    with staged(tmp_path / "data") as staging:
-        place = staging
-        (staging / "dataset.json").write_text("{}")
-    place.mkdir()
-    (place / "stale.tfrecord").write_text("stale")
-    with staged(tmp_path / "other") as staging:
-        pass
-    with staged(tmp_path / "data") as staging:
-        assert not list(staging.iterdir())
+def crash(out: Path, plan: str) -> None:
+    with pytest.raises(KeyboardInterrupt), staged(out, plan) as staging:
+        (staging / "stale.tfrecord").write_text("stale")
+        raise KeyboardInterrupt
+
+
+def test_what_a_crash_left_goes_into_the_next_build_of_the_same_plan(tmp_path: Path) -> None:
+    crash(tmp_path / "data", "plan")
+    assert not (tmp_path / "data").exists()
+    with staged(tmp_path / "data", "plan") as staging:
+        assert (staging / "stale.tfrecord").read_text() == "stale"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
+def test_what_a_crash_left_does_not_get_into_a_build_of_another_plan(tmp_path: Path) -> None:
+    crash(tmp_path / "data", "plan")
+    with staged(tmp_path / "data", "another plan") as staging:
+        assert not (staging / "stale.tfrecord").exists()
         (staging / "dataset.json").write_text("{1}")
     assert snapshot(tmp_path / "data") == {str(tmp_path / "data/dataset.json"): b"{1}"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "other"]
+
+
+def test_two_builds_of_one_data_set_at_a_time_are_refused(tmp_path: Path) -> None:
+    with staged(tmp_path / "data", "plan"):
+        with (
+            pytest.raises(UsageError, match="another build is writing it"),
+            staged(tmp_path / "data", "plan"),
+        ):
+            pass
+        assert (tmp_path / ".data.building").exists(), "the first build goes on"
+
+
+def test_a_data_set_put_aside_by_a_killed_overwrite_comes_back(tmp_path: Path) -> None:
+    (tmp_path / ".data.replaced").mkdir()
+    (tmp_path / ".data.replaced/dataset.json").write_text("old")
+    with pytest.raises(UsageError), staged(tmp_path / "data", "plan"):
+        raise UsageError("no more disk")
+    assert (tmp_path / "data/dataset.json").read_text() == "old"
 
 
 @pytest.mark.parametrize(("name", "value"), [("tile_size", 7), ("shard_mb", 0), ("workers", -1)])

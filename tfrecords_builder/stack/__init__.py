@@ -1,0 +1,1 @@
+"""Brings separately delivered bands onto one grid, or joins tiles, into one seven-band mosaic."""
