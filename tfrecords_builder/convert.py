@@ -69,6 +69,9 @@ def convert(source: Source, options: ReadOptions, surroundings: Surroundings | N
         halo = read_halo(tile, source.key, surroundings, layout, options) if surroundings else None
     except InputError as error:
         return Refused(source.key, error.issues)
+    except OSError as error:
+        path = str(error.filename or source.image)
+        return Refused(source.key, (Issue(path, "a file that can be read", error.strerror or str(error)),))
     record = encode_record(tile, halo)
     return Converted(
         entry=_tile_entry(tile, source, Path(options.src), record),

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import tensorflow as tf
 
+from mmls_tf.errors import UsageError
 from mmls_tf.schema import ShardEntry, shard_path
 from tfrecords_builder.sources import Source
 
@@ -58,14 +59,23 @@ def plan_shards(
 
 
 def write_shard(root: Path, path: str, records: Iterable[bytes]) -> ShardEntry:
-    """Writes one shard under `root`, flushed to disk, and returns its entry in the manifest."""
+    """Writes one shard under `root`, flushed to disk, and returns its entry in the manifest.
+
+    Raises:
+      UsageError: the disk is full, or the folder cannot be written.
+    """
     file = root / path
     file.parent.mkdir(parents=True, exist_ok=True)
     written = 0
-    with tf.io.TFRecordWriter(str(file)) as writer:
-        for record in records:
-            writer.write(record)
-            written += 1
+    try:
+        with tf.io.TFRecordWriter(str(file)) as writer:
+            for record in records:
+                writer.write(record)
+                written += 1
+    except tf.errors.OpError as error:
+        raise UsageError(
+            f"{file}: cannot be written: {error.message}; make room, or give another --out"
+        ) from error
     sha256 = hashlib.sha256()
     with file.open("rb+") as handle:
         os.fsync(handle.fileno())

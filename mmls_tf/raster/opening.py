@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from mmls_tf.errors import UsageError
 from mmls_tf.raster.geotiff import load_gdal
 from mmls_tf.raster.raster import RasterError
+from mmls_tf.raster.safety import kind_of
 
 MAX_SIDE_PX = 2_000_000  # all of Mars at 11 m
 MAX_BANDS = 256
@@ -49,7 +50,9 @@ def local_file(path: str | os.PathLike[str], expected: str) -> str:
     # An absolute path of an existing file cannot be taken for `GTIFF_RAW:x`, a URL or a connection string.
     absolute = os.path.abspath(path)  # noqa: PTH100  # Path.resolve would follow links, which users name on purpose
     if absolute.startswith("/vsi") or not Path(absolute).is_file():
-        raise RasterError(path, f"{expected} in a local file", "no such file")
+        there = Path(absolute).exists() and not absolute.startswith("/vsi")
+        found = kind_of(Path(absolute).stat().st_mode) if there else "no such file"
+        raise RasterError(path, f"{expected} in a local file", found)
     return absolute
 
 
@@ -99,13 +102,14 @@ def _check_bounds(path: str | os.PathLike[str], dataset: Any) -> None:
             f"{bands} of {height} x {width}"
             + (f" and {len(dataset.GetSubDatasets())} subdatasets" if bands == 0 else ""),
         )
+    together = bands if dataset.GetMetadataItem("INTERLEAVE", "IMAGE_STRUCTURE") == "PIXEL" else 1
     for index in range(bands):
         band = dataset.GetRasterBand(index + 1)
         kind = gdal.GetDataTypeName(band.DataType)
         if kind not in _TYPES:
             raise RasterError(path, "integer or floating-point numbers", f"{kind} in band {index + 1}")
         block_width, block_height = band.GetBlockSize()
-        block_bytes = block_width * block_height * gdal.GetDataTypeSize(band.DataType) // 8
+        block_bytes = block_width * block_height * gdal.GetDataTypeSize(band.DataType) // 8 * together
         if block_bytes > MAX_BLOCK_BYTES:
             raise RasterError(
                 path,

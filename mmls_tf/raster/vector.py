@@ -67,11 +67,7 @@ def read_polygons(
             continue
         total += 1
         shape = _polygon(shape.Clone(), path, feature.GetFID())
-        try:
-            shape.Transform(change)
-        except RuntimeError as error:
-            found = f"{shape.ExportToWkt()[:60]}... in feature {feature.GetFID()} ({error})"
-            raise RasterError(path, f"coordinates in {describe(wkt)}", found) from error
+        _reproject(shape, change, f"{path}, feature {feature.GetFID()}", wkt)
         box = shape.GetEnvelope()
         around.add(box)
         if _overlap(box, grid):
@@ -208,6 +204,14 @@ def _polygon(shape: Any, path: str | os.PathLike[str], number: int) -> Any:
         found = f"feature {number} with {shape.GetGeometryName()}"
         raise RasterError(path, "polygons", f"{found}; --layer and --where choose among features")
     return shape
+
+
+def _reproject(shape: Any, change: Any, where: str, wkt: str) -> None:
+    try:
+        shape.Transform(change)
+    except RuntimeError as error:
+        found = f"{shape.ExportToWkt()[:60]}... ({error})"
+        raise RasterError(where, f"coordinates in {describe(wkt)}", found) from error
 
 
 def _overlap(box: tuple[float, float, float, float], grid: Grid) -> bool:

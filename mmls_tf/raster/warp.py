@@ -42,13 +42,10 @@ def open_warped(
     if not 1 <= band <= dataset.RasterCount:
         raise RasterError(path, f"a band {band}", f"{dataset.RasterCount} bands")
     source = grid_of(dataset, path, assume_crs)
-    bands = [band]
-    alpha = dataset.GetRasterBand(dataset.RasterCount).GetColorInterpretation() == gdal.GCI_AlphaBand
-    if alpha and band != dataset.RasterCount:
-        bands.append(dataset.RasterCount)
-    tag = dataset.GetRasterBand(band).GetNoDataValue()
-    single = gdal.Translate("", dataset, format="VRT", bandList=bands, outputSRS=source.crs_wkt)
-    if same_grid(source, grid) and len(bands) == 1:
+    single = _single(dataset, band, source.crs_wkt)
+    alpha = single.RasterCount == 2
+    tag = single.GetRasterBand(1).GetNoDataValue()
+    if same_grid(source, grid) and not alpha:
         return single
     west, south, east, north = grid.extent
     try:
@@ -65,7 +62,7 @@ def open_warped(
             resampleAlg="near" if resampling == "nearest" else resampling,
             errorThreshold=0.0,
             outputType=gdal.GDT_Float32,
-            srcAlpha=len(bands) == 2,
+            srcAlpha=alpha,
             dstAlpha=False,
             srcNodata=float(NODATA) if tag is None else tag,
             dstNodata=float(NODATA),
@@ -74,6 +71,15 @@ def open_warped(
     except RuntimeError as error:
         target = reference(grid.crs_wkt).GetName()
         raise RasterError(path, f"a CRS from which {target} can be reached", str(error)) from error
+
+
+def _single(dataset: Any, band: int, wkt: str) -> Any:
+    """Returns one band as a virtual dataset, with the alpha band after it where the dataset ends in one."""
+    gdal = load_gdal()
+    last = dataset.RasterCount
+    alpha = dataset.GetRasterBand(last).GetColorInterpretation() == gdal.GCI_AlphaBand
+    bands = [band, last] if alpha and band != last else [band]
+    return gdal.Translate("", dataset, format="VRT", bandList=bands, outputSRS=wkt)
 
 
 def _scales(source: Grid, grid: Grid) -> tuple[float, float]:

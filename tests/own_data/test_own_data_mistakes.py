@@ -112,7 +112,7 @@ def stack(world: Path, folder: Path, **flags: Any) -> None:
             "text.tif: expected a raster that GDAL's GTiff driver reads, found .*--drivers",
         ),
         ({"scene": "empty.tif"}, "found an empty file"),
-        ({"scene": "folder"}, "found no such file"),
+        ({"scene": "folder"}, "folder: expected a raster .*, found a folder"),
         (
             {"polygons": "absent.gpkg"},
             "absent.gpkg: expected polygons .* in a local file, found no such file",
