@@ -49,14 +49,17 @@ def read_local(path: str | os.PathLike[str], most: int, expected: str) -> bytes:
         raise RasterError(path, expected, "no such file") from error
     except OSError as error:
         raise RasterError(path, expected, f"a file that cannot be opened ({error.strerror})") from error
-    with open(descriptor, "rb") as file:  # noqa: PTH123
+    try:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise RasterError(path, f"{expected} in a plain file", kind_of(about.st_mode))
         if about.st_size > most:
             found = f"{about.st_size / 1e6:,.0f} MB"
             raise RasterError(path, f"{expected} in a file of at most {most / 1e6:,.0f} MB", found)
-        content = file.read(about.st_size)
+        with open(descriptor, "rb", closefd=False) as file:  # the file that was looked at
+            content = file.read(about.st_size)
+    finally:
+        os.close(descriptor)
     if not content:
         raise RasterError(path, expected, "an empty file: damaged data")
     return content

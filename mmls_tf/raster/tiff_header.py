@@ -44,6 +44,7 @@ _INTEGERS = frozenset((3, 4, 16))
 SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
 STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES, PLANAR, PREDICTOR = 273, 277, 278, 279, 284, 317
 TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTES, SAMPLE_FORMAT = 322, 323, 324, 325, 339
+EXTRA_SAMPLES = 338
 _DEFAULTS = {
     SUBFILE: 0,
     BITS: 1,
@@ -187,4 +188,6 @@ def _signature(content: bytes) -> tuple[str, bool]:
     version = struct.unpack_from(f"{order}H", content, 2)[0] if order and len(content) >= 8 else 0
     if order is None or version not in (42, 43) or (version == 43 and len(content) < 16):
         raise HeaderError("not a TIFF: its first bytes are not recognised")
+    if version == 43 and struct.unpack_from(f"{order}HH", content, 4) != (8, 0):
+        raise HeaderError("a BigTIFF whose offsets are not of 8 bytes")
     return order, version == 43

@@ -11,6 +11,7 @@ import numpy as np
 from mmls_tf.raster.tiff_header import (
     BITS,
     COMPRESSION,
+    EXTRA_SAMPLES,
     FILL_ORDER,
     LENGTH,
     PHOTOMETRIC,
@@ -41,6 +42,7 @@ _PLAIN_PHOTOMETRICS = (0, 1, 2, 3, 5)  # those whose numbers a reader passes on 
 _MEANING = frozenset((  # the tags that decide how pixels are decoded
     WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, STRIP_OFFSETS, SAMPLES, ROWS_PER_STRIP, STRIP_BYTES,
     PLANAR, PREDICTOR, TILE_WIDTH, TILE_LENGTH, TILE_OFFSETS, TILE_BYTES, SAMPLE_FORMAT,
+    EXTRA_SAMPLES,
 ))  # fmt: skip
 
 
@@ -83,6 +85,9 @@ def find_blocks(page: Directory) -> Blocks:
     for code, allowed in ((PLANAR, (1, 2)), (PREDICTOR, (1, 2, 3)), (FILL_ORDER, (1,))):
         if page.number(code) not in allowed:
             raise HeaderError(f"tag {code} with the value {page.number(code)}")
+    page.numbers(
+        EXTRA_SAMPLES
+    )  # says nothing about the numbers, but readers refuse a file where it is broken
     if PHOTOMETRIC in page.tags and page.number(PHOTOMETRIC) not in _PLAIN_PHOTOMETRICS:
         raise HeaderError(f"photometric interpretation {page.number(PHOTOMETRIC)}")
     if predictor == 3 and page.number(SAMPLE_FORMAT) != 3:

@@ -96,12 +96,13 @@ class _Handler(BaseHTTPRequestHandler):
         if link:
             self.send_header("Link", link)
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def _file(self, path: str, with_body: bool) -> None:
         hub = self.hub
         moved = path.startswith("/large/")
-        name = path.removeprefix("/large/") if moved else path.split("/", 5)[5]
+        name = path.removeprefix("/large/") if moved else path.split("/", 6)[6]
         if name not in hub.files:
             self._json({"error": "no such file"}, 404)
             return

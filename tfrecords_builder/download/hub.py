@@ -97,7 +97,7 @@ def _asked(what: str, ask: Callable[[], Result]) -> Result:
     except MmlsError:
         raise
     except Exception as error:  # the library passes on errors of whichever HTTP client it uses this year
-        text = str(error).strip().splitlines() or [type(error).__name__]
+        text = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
         raise DownloadError(
             f"{what}: expected an answer of the hub, found {text[0]}. Run the command again: it goes on where it "
             "stopped"
