@@ -13,6 +13,8 @@ A record is a `tf.train.Example` of bytes features:
     valid         uint8 [height, width], 1 where every band has data
     mask          uint8 [height, width], 0 background, 1 landslide, 255 label unknown; absent if unlabelled
     geotransform  six float64 little-endian (a TFRecord float list would lose half a metre); absent if unknown
+    halo_image    float32 [height + 2 halo, width + 2 halo, 7], only if the manifest's `halo` is not 0
+    halo_valid    uint8 [height + 2 halo, width + 2 halo], likewise
 """
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from pathlib import Path
 from mmls_tf import __version__
 from mmls_tf.errors import InputError, Issue, UsageError
 from mmls_tf.raster.foreign import driver_names
-from mmls_tf.raster.layouts import Layout, layout_named, recognise
+from mmls_tf.raster.layouts import Layout
+from mmls_tf.raster.recognition import choose_layout
 from mmls_tf.schema import MANIFEST_NAME, SCHEMA_VERSION, SPLITS, Manifest
 from tfrecords_builder.assemble import crs_refusals, make_manifest
 from tfrecords_builder.config import BuildConfig
@@ -84,7 +84,11 @@ def prepare(config: BuildConfig) -> Prepared:
     """
     src = Path(config.src)
     found, issues = find_sources(src, config.drivers)
-    layout, odd = _choose_layout(config, found, issues)
+    try:
+        images = [source.image for source in found]
+        layout, odd = choose_layout(config.layout, images, config.tile_size, driver_names(config.drivers))
+    except InputError as error:
+        raise InputError([*issues, *error.issues]) from error
     issues = [*issues, *odd]
     wrong = {issue.path for issue in odd}
     sources, buffer_tiles = deal([source for source in found if str(source.image) not in wrong], config)
@@ -114,34 +118,6 @@ def _attempt(prepared: Prepared, config: BuildConfig, command: str) -> Build:
         manifest = make_manifest(config, prepared.layout, results, _in_order(prepared.issues), command)
         (staging / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     return Build(manifest, seconds, prepared.buffer_tiles)
-
-
-def _choose_layout(
-    config: BuildConfig, sources: Sequence[Source], known: Sequence[Issue]
-) -> tuple[Layout, list[Issue]]:
-    """Returns the layout that most images have, and an issue for every image of another."""
-    if config.layout != "auto":
-        return layout_named(config.layout), []
-    drivers = driver_names(config.drivers)
-    names: dict[Source, str] = {}
-    unknown: list[Issue] = []
-    for source in sources:
-        try:
-            names[source] = recognise(source.image, drivers).name
-        except InputError as error:
-            unknown += error.issues
-    if not names:
-        raise InputError([*known, *unknown])
-    counts = Counter(names.values())
-    usual = max(counts, key=lambda name: (counts[name], name))
-    expected = f"the {usual} layout, as {counts[usual]} of {len(sources)} images have it"
-    # Files of no known layout are left to the reading, which says what is wrong with them.
-    issues = [
-        Issue(str(source.image), expected, f"the {name} layout")
-        for source, name in names.items()
-        if name != usual
-    ]
-    return layout_named(usual), issues
 
 
 def _work(prepared: Prepared, config: BuildConfig, staging: Path | None) -> Work:

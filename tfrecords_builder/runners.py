@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ def run_local(work: Work) -> tuple[list[ShardResult], dict[str, float]]:
       Results in the order of the plans, and the seconds that each split took.
     """
     results: list[ShardResult] = []
+    sealing: list[Future[None]] = []
     seconds: dict[str, float] = {}
     staging = work.staging
     interval = 0.1 if sys.stderr.isatty() else 10.0  # a log file needs no animation
@@ -51,13 +52,16 @@ def run_local(work: Work) -> tuple[list[ShardResult], dict[str, float]]:
             if result is not None:
                 bar.update(len(plan.sources))
             else:
-                result = write_shard_job(
+                result, sealed = write_shard_job(
                     plan, work.options, work.surroundings, staging, pool, 2 * work.threads, bar.update
                 )
+                sealing.append(sealed)
             if result.refused:
                 staging = None
             results.append(result)
             seconds[plan.split] = seconds.get(plan.split, 0.0) + time.perf_counter() - started
+        for sealed in sealing:
+            sealed.result()  # raises what went wrong
     return results, seconds
 
 
@@ -84,7 +88,8 @@ def run_beam(work: Work, arguments: str) -> tuple[list[ShardResult], dict[str, f
 
 def _write_in_worker(plan: ShardPlan, work: Work) -> str:
     with ThreadPoolExecutor(1) as pool:
-        write_shard_job(plan, work.options, work.surroundings, work.staging, pool, ahead=1)
+        _, sealed = write_shard_job(plan, work.options, work.surroundings, work.staging, pool, ahead=1)
+        sealed.result()
     return plan.path
 
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from mmls_tf.schema import ShardEntry, TileEntry
 from tfrecords_builder.convert import Converted, ReadOptions, Refused, convert
-from tfrecords_builder.shards import ShardPlan, write_shard
+from tfrecords_builder.shards import ShardPlan, seal_shard, write_shard
 from tfrecords_builder.statistics import Moments
 from tfrecords_builder.surroundings import Surroundings
 
@@ -60,8 +60,12 @@ def write_shard_job(
     pool: Executor,
     ahead: int,
     on_tile: Callable[[], object] = lambda: None,
-) -> ShardResult:
-    """Reads the tiles of a shard, in order, and writes it, with a journal entry beside it when it is complete.
+) -> tuple[ShardResult, Future[None]]:
+    """Reads the tiles of a shard, in order, and writes it.
+
+    Returns:
+      The result, whose `entry` is there when the future is done: hashing the shard and noting it in the journal goes
+      on in the pool while the next shard is read.
 
     Args:
       staging: folder of the unfinished data set; None checks tiles without writing.
@@ -72,11 +76,15 @@ def write_shard_job(
     records = _note(tiles, result, on_tile)
     if staging is None:
         deque(records, maxlen=0)
-        return result
-    result.entry = write_shard(staging, plan.path, records)
+        return result, pool.submit(lambda: None)
+    written = write_shard(staging, plan.path, records)
+    return result, pool.submit(_seal, staging, result, written)
+
+
+def _seal(staging: Path, result: ShardResult, written: int) -> None:
+    result.entry = seal_shard(staging, result.path, written)
     if not result.refused:
         write_journal(staging, result)
-    return result
 
 
 def _note(

@@ -58,8 +58,8 @@ def plan_shards(
     ]
 
 
-def write_shard(root: Path, path: str, records: Iterable[bytes]) -> ShardEntry:
-    """Writes one shard under `root`, flushed to disk, and returns its entry in the manifest.
+def write_shard(root: Path, path: str, records: Iterable[bytes]) -> int:
+    """Writes one shard under `root` and returns its number of records; `seal_shard` finishes it.
 
     Raises:
       UsageError: the disk is full, or the folder cannot be written.
@@ -76,9 +76,15 @@ def write_shard(root: Path, path: str, records: Iterable[bytes]) -> ShardEntry:
         raise UsageError(
             f"{file}: cannot be written: {error.message}; make room, or give another --out"
         ) from error
+    return written
+
+
+def seal_shard(root: Path, path: str, records: int) -> ShardEntry:
+    """Flushes a written shard to disk, hashes it, and returns its entry in the manifest."""
+    file = root / path
     sha256 = hashlib.sha256()
     with file.open("rb+") as handle:
         os.fsync(handle.fileno())
         while chunk := handle.read(1 << 22):
             sha256.update(chunk)
-    return ShardEntry(path=path, records=written, bytes=file.stat().st_size, sha256=sha256.hexdigest())
+    return ShardEntry(path=path, records=records, bytes=file.stat().st_size, sha256=sha256.hexdigest())

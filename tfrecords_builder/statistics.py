@@ -30,9 +30,11 @@ def tile_moments(image: FloatArray, valid: ByteArray) -> Moments:
         inside = inside[valid.ravel() == 1]
     # [7, pixels]: NumPy sums contiguous rows pairwise, columns naively.
     bands = np.ascontiguousarray(inside.T, np.float64)
+    low, high = bands.min(axis=1), bands.max(axis=1)
     mean = bands.mean(axis=1)
-    squares = np.square(bands - mean[:, None]).sum(axis=1)
-    return Moments(bands.shape[1], mean, squares, bands.min(axis=1), bands.max(axis=1))
+    bands -= mean[:, None]
+    squares = np.einsum("bp,bp->b", bands, bands)  # without a temporary of the size of the tile
+    return Moments(bands.shape[1], mean, squares, low, high)
 
 
 def merge(one: Moments, other: Moments) -> Moments:

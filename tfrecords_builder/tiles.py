@@ -16,8 +16,6 @@ from mmls_tf.raster.layouts import Layout, to_canonical
 from mmls_tf.raster.raster import ByteArray, FloatArray, Geotransform, Raster
 from tfrecords_builder.sources import Source
 
-_LABELS = (0, 1)
-
 
 @dataclass(frozen=True)
 class Tile:
@@ -124,8 +122,8 @@ def _image_issues(path: Path, image: FloatArray, valid: ByteArray) -> list[Issue
 
 def _mask_issues(path: Path, mask: Raster, image: Raster | None) -> list[Issue]:
     issues = []
-    labels = np.unique(mask.pixels)
-    if not np.isin(labels, _LABELS).all():
+    if not ((mask.pixels == 0) | (mask.pixels == 1)).all():
+        labels = np.unique(mask.pixels)
         found = ", ".join(str(label) for label in labels[:6]) + (", ..." if len(labels) > 6 else "")
         issues.append(Issue(str(path), "labels 0 (background) and 1 (landslide)", f"values {found}"))
     if image is not None and not _same_place(mask, image):
@@ -139,7 +137,7 @@ def _same_place(one: Raster, other: Raster) -> bool:
     if one.geotransform is None or other.geotransform is None:
         return True
     tolerance = 0.01 * abs(other.geotransform[1])
-    return bool(np.allclose(one.geotransform, other.geotransform, rtol=0.0, atol=tolerance))
+    return all(abs(a - b) <= tolerance for a, b in zip(one.geotransform, other.geotransform, strict=True))
 
 
 def _sha256(path: Path) -> str:

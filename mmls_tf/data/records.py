@@ -8,6 +8,22 @@ from mmls_tf.bands import BANDS
 from mmls_tf.schema import UNKNOWN_LABEL
 
 
+def parse_halo(record: tf.Tensor, tile_size: int, halo: int) -> dict[str, tf.Tensor]:
+    """Parses the surroundings stored with a tile (builder's `--halo`).
+
+    Returns:
+      image: float32 [tile_size + 2 halo, tile_size + 2 halo, 7], canonical values; the middle is the tile itself.
+      valid: uint8 [tile_size + 2 halo, tile_size + 2 halo], 0 where nothing is known.
+    """
+    spec = {name: tf.io.FixedLenFeature([], tf.string) for name in ("halo_image", "halo_valid")}
+    features = tf.io.parse_single_example(record, spec)
+    plane = [tile_size + 2 * halo] * 2
+    return {
+        "image": tf.reshape(tf.io.decode_raw(features["halo_image"], tf.float32), [*plane, len(BANDS)]),
+        "valid": tf.reshape(tf.io.decode_raw(features["halo_valid"], tf.uint8), plane),
+    }
+
+
 def parse_record(record: tf.Tensor, tile_size: int) -> dict[str, tf.Tensor]:
     """Parses one record.
 

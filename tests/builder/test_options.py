@@ -25,6 +25,7 @@ from small_world import (
     write_source,
 )
 
+from mmls_tf.data.records import parse_halo
 from mmls_tf.errors import InputError, UsageError
 from tfrecords_builder.config import BuildConfig
 
@@ -85,18 +86,12 @@ def test_skipping_everything_is_an_error(src: Path, tmp_path: Path) -> None:
 
 
 def halo_of(out: Path, key: str, width: int) -> tuple[np.ndarray, np.ndarray]:
-    whole = SIZE + 2 * width
     for shard in out.rglob("*.tfrecord"):
-        for raw in tf.data.TFRecordDataset(str(shard)).as_numpy_iterator():
-            feature = tf.train.Example.FromString(raw).features.feature
-            if feature["key"].bytes_list.value[0] == key.encode():
-                image = np.frombuffer(feature["halo_image"].bytes_list.value[0], "<f4").reshape(
-                    whole, whole, 7
-                )
-                valid = np.frombuffer(feature["halo_valid"].bytes_list.value[0], np.uint8).reshape(
-                    whole, whole
-                )
-                return image, valid
+        for raw in tf.data.TFRecordDataset(str(shard)):
+            features = tf.train.Example.FromString(raw.numpy()).features.feature
+            if features["key"].bytes_list.value[0] == key.encode():
+                halo = parse_halo(raw, SIZE, width)
+                return halo["image"].numpy(), halo["valid"].numpy()
     raise AssertionError(key)
 
 

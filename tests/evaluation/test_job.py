@@ -134,6 +134,15 @@ def test_another_data_set_is_scored_with_a_remark(own_run: Path, own_data: Path)
     assert "its training tiles may be among these" in result_text(result)
 
 
+def test_the_two_releases_with_their_own_scalings_are_not_mixed(own_run: Path, own_data: Path) -> None:
+    manifest = own_data / "dataset.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "scaling": "mmls_v1"}))
+    with pytest.raises(
+        DatasetError, match="expected bands scaled as mmlsv2, as the run was trained on, found"
+    ):
+        score(own_run, own_data, "test")
+
+
 def test_tiles_of_another_size_are_refused(own_run: Path, own_data: Path) -> None:
     manifest = own_data / "dataset.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "tile_size": 64}))
