@@ -24,7 +24,7 @@ Config = TypeVar("Config")
 _ENVIRONMENT_ERRNOS = {
     errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.ENOENT, errno.ENOTDIR,
 }  # fmt: skip
-_HELP_FLAGS = {"help", "helpfull", "helpshort", "h", "?"}
+_HELP_FLAGS = {"help", "helpfull", "helpshort", "?"}
 
 
 def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any:
@@ -80,7 +80,7 @@ def _parse(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        _fail(f"{error}\nSee --help.", 2)
+        _fail(f"{str(error).removeprefix('ERROR:: ')}\nSee --help.", 2)
     except SystemExit:
         sys.exit(0 if asked_for_help else 2)  # absl calls a request for help a failure
     except OSError as error:

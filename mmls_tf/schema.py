@@ -20,6 +20,7 @@ A record is a `tf.train.Example` of bytes features:
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,3 +196,20 @@ class Manifest:
 def read_manifest(path: Path) -> Manifest:
     """Reads a manifest file; errors as in `Manifest.from_json`, and OSError."""
     return Manifest.from_json(path.read_text(encoding="utf-8"))
+
+
+def shard_problem(root: Path, shard: ShardEntry) -> str | None:
+    """Returns how a shard on disk differs from its entry (presence, size, SHA-256), None where it does not."""
+    path = root / shard.path
+    if not path.is_file():
+        return f"{shard.path}: expected a file, found none"
+    size = path.stat().st_size
+    if size != shard.bytes:
+        return f"{shard.path}: expected {shard.bytes} bytes, found {size}"
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while chunk := file.read(1 << 22):
+            digest.update(chunk)
+    if digest.hexdigest() != shard.sha256:
+        return f"{shard.path}: expected SHA-256 {shard.sha256[:12]}..., found {digest.hexdigest()[:12]}..."
+    return None

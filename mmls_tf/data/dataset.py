@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmls_tf.errors import DatasetError
-from mmls_tf.schema import MANIFEST_NAME, Manifest, ShardEntry, SplitEntry, read_manifest
+from mmls_tf.schema import MANIFEST_NAME, Manifest, SplitEntry, read_manifest, shard_problem
 
 
 @dataclass(frozen=True)
@@ -83,24 +82,8 @@ def verify_splits(dataset: Dataset, names: Sequence[str]) -> None:
         split = dataset.split(name)
         if split.tiles != sum(shard.records for shard in split.shards):
             problems.append(f"split {name}: {split.tiles} tiles, but its shards hold another number")
-        problems += [problem for shard in split.shards if (problem := _problem(dataset.root, shard))]
+        problems += [problem for shard in split.shards if (problem := shard_problem(dataset.root, shard))]
     if problems:
         raise DatasetError(
             f"{dataset.root}: does not match its manifest; build it again:\n  " + "\n  ".join(problems)
         )
-
-
-def _problem(root: Path, shard: ShardEntry) -> str | None:
-    path = root / shard.path
-    if not path.is_file():
-        return f"{shard.path}: expected a file, found none"
-    size = path.stat().st_size
-    if size != shard.bytes:
-        return f"{shard.path}: expected {shard.bytes} bytes, found {size}"
-    with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
-    if digest.hexdigest() != shard.sha256:
-        return f"{shard.path}: expected SHA-256 {shard.sha256[:12]}..., found {digest.hexdigest()[:12]}..."
-    return None

@@ -130,7 +130,24 @@ def write_geotiff(
     crs_wkt: str,
     nodata: float | None = None,
 ) -> None:
-    """Writes [height, width, bands] float32 or uint8 as a GeoTIFF, LZW, bands interleaved by pixel."""
+    """Writes [height, width, bands] float32 or uint8 as a GeoTIFF, LZW, bands interleaved by pixel.
+
+    Raises:
+      UsageError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        _write(path, array, geotransform, crs_wkt, nodata)
+    except RuntimeError as error:
+        raise UsageError(f"{path}: cannot be written: {error}; make room, or give another --out") from error
+
+
+def _write(
+    path: str | os.PathLike[str],
+    array: npt.NDArray[np.generic],
+    geotransform: Geotransform,
+    crs_wkt: str,
+    nodata: float | None,
+) -> None:
     gdal = load_gdal()
     height, width, bands = array.shape
     kind = {np.dtype(np.float32): gdal.GDT_Float32, np.dtype(np.uint8): gdal.GDT_Byte}[array.dtype]

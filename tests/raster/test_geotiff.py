@@ -186,3 +186,10 @@ def test_crss_that_differ_in_one_number_are_not_the_same(old: str, new: str) -> 
     other = MARS_WKT.replace(old, new)
     assert other != MARS_WKT
     assert not same_crs(MARS_WKT, other)
+
+
+def test_a_file_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path) -> None:
+    from mmls_tf.errors import UsageError
+
+    with pytest.raises(UsageError, match=r"no/such/folder/x\.tif: cannot be written"):
+        write_geotiff(tmp_path / "no/such/folder/x.tif", np.zeros((4, 4, 1), np.uint8), (0, 1, 0, 0, 0, -1), "")

@@ -10,7 +10,7 @@ import numpy as np
 
 from mmls_tf.errors import DatasetError, InputError
 from mmls_tf.raster.layouts import layout_named
-from mmls_tf.schema import Manifest, ShardEntry, SplitEntry, TileEntry
+from mmls_tf.schema import Manifest, ShardEntry, SplitEntry, TileEntry, shard_problem
 from tfrecords_builder.assemble import fingerprint
 from tfrecords_builder.records import Record, decode_record
 from tfrecords_builder.sources import Source
@@ -24,7 +24,8 @@ def verify_stored(data: Path, manifest: Manifest) -> Iterator[str]:
     seen: set[str] = set()
     for split in manifest.splits:
         for shard in split.shards:
-            yield from _shard_problems(data, shard)
+            if problem := shard_problem(data, shard):
+                yield problem
             yield from _record_problems(data, split, shard, manifest, entries, seen)
         stated = sum(shard.records for shard in split.shards)
         if stated != split.tiles:
@@ -47,17 +48,6 @@ def verify_sources(data: Path, manifest: Manifest, src: Path, drivers: str) -> I
                         yield from (f"{shard.path}, record {number}, {text}" for text in problems)
             except (DatasetError, ValueError):
                 continue  # named by verify_stored already
-
-
-def _shard_problems(data: Path, shard: ShardEntry) -> Iterator[str]:
-    path = data / shard.path
-    if not path.is_file():
-        yield f"{shard.path}: expected a file, found none"
-        return
-    if path.stat().st_size != shard.bytes:
-        yield f"{shard.path}: expected {shard.bytes} bytes, found {path.stat().st_size}"
-    elif _sha256(path) != shard.sha256:
-        yield f"{shard.path}: expected SHA-256 {shard.sha256[:12]}..., found another"
 
 
 def _record_problems(
@@ -130,11 +120,3 @@ def _source_problems(
         yield f"{entry.image}: the record holds another image"
     if record.mask is not None and tile.mask is not None and not np.array_equal(record.mask, tile.mask):
         yield f"{entry.mask}: the record holds another mask"
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            digest.update(chunk)
-    return digest.hexdigest()
