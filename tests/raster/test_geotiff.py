@@ -192,4 +192,6 @@ def test_a_file_that_cannot_be_written_is_an_error_that_names_it(tmp_path: Path)
     from mmls_tf.errors import UsageError
 
     with pytest.raises(UsageError, match=r"no/such/folder/x\.tif: cannot be written"):
-        write_geotiff(tmp_path / "no/such/folder/x.tif", np.zeros((4, 4, 1), np.uint8), (0, 1, 0, 0, 0, -1), "")
+        write_geotiff(
+            tmp_path / "no/such/folder/x.tif", np.zeros((4, 4, 1), np.uint8), (0, 1, 0, 0, 0, -1), ""
+        )
