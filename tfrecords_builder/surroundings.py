@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mmls_tf.raster.foreign import driver_names
-from mmls_tf.raster.layouts import Layout, to_canonical
+from mmls_tf.raster.layouts import Layout
 from mmls_tf.raster.raster import ByteArray, FloatArray
 from mmls_tf.schema import Place
 from tfrecords_builder.sources import Source
-from tfrecords_builder.tiles import Tile
+from tfrecords_builder.tiles import Tile, read_image
 
 if TYPE_CHECKING:
     from tfrecords_builder.convert import ReadOptions
@@ -81,13 +80,13 @@ def read_halo(tile: Tile, key: str, surroundings: Surroundings, layout: Layout, 
     size, width = options.tile_size, options.halo
     image = np.zeros((size + 2 * width, size + 2 * width, tile.image.shape[-1]), np.float32)
     valid = np.zeros(image.shape[:2], np.uint8)
-    here, drivers = surroundings.places[key], driver_names(options.drivers)
+    here = surroundings.places[key]
     for lender in surroundings.lenders[key]:
         there = surroundings.places[lender.key]
         right, down = round(there.x - here.x) + width, round(there.y - here.y) + width
         into_rows, from_rows = _cut(down, size, image.shape[0])
         into_columns, from_columns = _cut(right, size, image.shape[1])
-        lent, known = to_canonical(layout.read_image(str(lender.image), size, drivers), layout)
+        lent, known = read_image(lender.image, layout, size, options.drivers)
         image[into_rows, into_columns] = lent[from_rows, from_columns]
         valid[into_rows, into_columns] = known[from_rows, from_columns]
     middle = slice(width, width + size)

@@ -48,7 +48,7 @@ def read_any(path: str, bands: int, size: int, drivers: tuple[str, ...]) -> Rast
       RasterError: not of these drivers, another shape or type of number, damaged, or a file that draws on files
         outside its own folder.
     """
-    if drivers == ONLY_TIFF or ("GTiff" in drivers and _is_tiff(path)):
+    if drivers == ONLY_TIFF or ("GTiff" in drivers and is_tiff(path)):
         return read_geotiff(path, bands, size)
     from mmls_tf.raster.opening import open_raster
 
@@ -61,7 +61,8 @@ def read_any(path: str, bands: int, size: int, drivers: tuple[str, ...]) -> Rast
     return read_opened(path, dataset, expected, lambda: dataset.GetProjection() or None)
 
 
-def _is_tiff(path: str) -> bool:
+def is_tiff(path: str) -> bool:
+    """Tells by its first bytes whether a plain file is a TIFF, whatever its name says."""
     if not Path(path).is_file():  # a named pipe would keep us waiting
         return False
     with Path(path).open("rb") as file:

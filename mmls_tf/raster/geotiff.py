@@ -66,7 +66,7 @@ def read_geotiff(path: str | os.PathLike[str], bands: int, size: int) -> Raster:
     content = read_local(path, most_bytes(bands, size), f"a readable TIFF with {expected}")
     page = _check_header(path, content, bands, size, expected)
     keys = checked(path, f"{expected} and its place", lambda: tuple(page.raw(tag) for tag in _GEO_KEY_TAGS))
-    dataset = _open(path, expected)
+    dataset = open_alone(path, expected)
     if (dataset.RasterCount, dataset.RasterYSize, dataset.RasterXSize) != (bands, size, size):
         found = f"{dataset.RasterCount} of {dataset.RasterYSize} x {dataset.RasterXSize}"
         raise RasterError(path, expected, found)
@@ -78,7 +78,12 @@ def read_geotiff(path: str | os.PathLike[str], bands: int, size: int) -> Raster:
     return raster
 
 
-def _open(path: str | os.PathLike[str], expected: str) -> Any:
+def open_alone(path: str | os.PathLike[str], expected: str) -> Any:
+    """Opens a GeoTIFF without a look at its neighbours (world files, .aux.xml).
+
+    Raises:
+      RasterError: GDAL's GTiff driver cannot open it.
+    """
     gdal = load_gdal()
     absolute = os.path.abspath(path)  # noqa: PTH100  # no name that GDAL would take for anything but a file
     flags = gdal.OF_RASTER | gdal.OF_READONLY
@@ -88,6 +93,14 @@ def _open(path: str | os.PathLike[str], expected: str) -> Any:
     except RuntimeError as error:
         found = f"something else ({str(error).splitlines()[0]})"
         raise RasterError(path, f"a readable TIFF with {expected}", found) from error
+
+
+def geotransform_of(dataset: Any) -> Geotransform | None:
+    """Returns the six numbers of an open dataset in metres, None where it has no georeference."""
+    transform = dataset.GetGeoTransform(can_return_null=True)
+    if transform is None or tuple(transform) == _NO_GEOREFERENCE:
+        return None
+    return tuple(transform)
 
 
 def read_opened(
@@ -113,12 +126,10 @@ def read_opened(
         raise RasterError(
             path, f"{expected}, all of them readable", f"damaged data ({trouble.splitlines()[0]})"
         )
-    transform = dataset.GetGeoTransform(can_return_null=True)
-    placed = transform is not None and tuple(transform) != _NO_GEOREFERENCE
     return Raster(
         pixels=pixels.reshape(len(handles), *pixels.shape[-2:]),
         nodata=tuple(handle.GetNoDataValue() for handle in handles),
-        geotransform=tuple(transform) if placed else None,
+        geotransform=geotransform_of(dataset),
         crs_wkt=crs_wkt(),
     )
 

@@ -22,7 +22,6 @@ from mmls_tf.raster.safety import most_bytes, read_local
 from mmls_tf.raster.tiff_header import Directory, HeaderError, checked, read_checked
 from mmls_tf.raster.tiff_pixels import find_blocks, number_kind, starts_of_alike
 
-_ANY_FILE_BYTES = most_bytes(7, 4096)
 _DTYPES = {
     "Byte": "uint8", "Int8": "int8", "UInt16": "uint16", "Int16": "int16", "UInt32": "uint32", "Int32": "int32",
     "Float32": "float32", "Float64": "float64", "CFloat32": "complex64", "CFloat64": "complex128",
@@ -46,17 +45,6 @@ def load_tifffile() -> Any:
             "`pip install tifffile imagecodecs`."
         ) from error
     return tifffile
-
-
-def page_shape(path: str | os.PathLike[str]) -> tuple[int, int, int, int]:
-    """Returns (pages, height, width, samples a pixel) of a TIFF, read from its headers alone.
-
-    Raises:
-      RasterError: not a TIFF, or its directory is damaged.
-    """
-    pages = read_checked(path, read_local(path, _ANY_FILE_BYTES, "a readable TIFF"), "pages")
-    height, width, samples = checked(path, "pages", lambda: pages[0].shape)
-    return len(pages), height, width, samples
 
 
 def read_stacked(path: str | os.PathLike[str], bands: int, size: int) -> Raster:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 
-from mmls_tf.raster.foreign import driver_names
-from mmls_tf.raster.geotiff import load_gdal
+from mmls_tf.errors import InputError
+from mmls_tf.raster.foreign import ONLY_TIFF, driver_names, is_tiff
+from mmls_tf.raster.geotiff import geotransform_of, open_alone
+from mmls_tf.raster.opening import open_raster
 from mmls_tf.raster.raster import Geotransform
-
-_NO_GEOREFERENCE = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def read_geotransform(path: str | os.PathLike[str], drivers: str = "GTiff") -> Geotransform | None:
-    """Returns GDAL's six numbers in metres; None where the file has no georeference or cannot be opened."""
-    gdal = load_gdal()
+    """Returns GDAL's six numbers in metres; None where the file has no georeference or cannot be opened.
+
+    The file is opened as for reading its pixels, so that both tell the same place.
+    """
+    names = driver_names(drivers)
     try:
-        dataset = gdal.OpenEx(
-            os.fspath(path), gdal.OF_RASTER | gdal.OF_READONLY, allowed_drivers=list(driver_names(drivers))
-        )
-    except RuntimeError:
+        if names == ONLY_TIFF or ("GTiff" in names and is_tiff(os.fspath(path))):
+            dataset = open_alone(path, "a georeference")
+        else:
+            dataset = open_raster(os.fspath(path), names)
+    except InputError:
         return None  # what is wrong with the file is said when it is read
-    transform = dataset.GetGeoTransform(can_return_null=True)
-    if transform is None or tuple(transform) == _NO_GEOREFERENCE:
-        return None
-    return tuple(transform)
+    return geotransform_of(dataset)

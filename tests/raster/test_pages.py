@@ -11,7 +11,7 @@ from osgeo import gdal
 
 from mmls_tf.errors import UsageError
 from mmls_tf.raster.layouts import CHALLENGE, PUBLIC, layout_named, recognise, to_canonical
-from mmls_tf.raster.pages import page_shape, read_single, read_stacked
+from mmls_tf.raster.pages import read_single, read_stacked
 from mmls_tf.raster.raster import Raster, RasterError
 
 gdal.UseExceptions()
@@ -83,13 +83,6 @@ def test_what_cannot_be_read_is_named(
     (issue,) = caught.value.issues
     assert issue.path == str(tmp_path / "broken.tif")
     assert found in issue.found
-
-
-def test_page_shapes_are_read_from_the_headers(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "public.tif", array())
-    write_geotiff(tmp_path / "challenge.tif", 7)
-    assert page_shape(tmp_path / "public.tif") == (SIZE, SIZE, 7, 1)
-    assert page_shape(tmp_path / "challenge.tif") == (1, SIZE, SIZE, 7)
 
 
 @pytest.mark.parametrize("interleave", ["PIXEL", "BAND"])
