@@ -17,8 +17,20 @@ class TrainConfig:
 
     data: str = option("data", "Data set made by tfrecords_builder; only its train and val splits are read.")
     run: str = option("", "Run folder to write; empty: runs/MODEL.")
-    model: str = option("unet", "Architecture.", ("unet",))
-    filters: int = option(16, "Filters of the first level; every level below has twice as many.")
+    model: str = option(
+        "unet", "Decoder, by which an architecture is known; `python -m mmls_tf.models` lists them."
+    )
+    encoder: str = option("plain", "Encoder under it; `python -m mmls_tf.models` lists them.")
+    filters: int = option(
+        16, "Filters of the first level of --encoder=plain; every level below has twice as many."
+    )
+    fusion: str = option(
+        "none",
+        "none: one encoder sees all bands; concat, gated: optical bands have an encoder of their own, fused with that "
+        "of terrain and thermal bands at every level.",
+        ("none", "concat", "gated"),
+    )
+    full_skip: bool = option(False, "Add features at full resolution beside an encoder that starts coarser.")
     bands: str = option(
         "all", "Bands that the model sees: names and sets joined by '+', such as rgb+dem or all."
     )

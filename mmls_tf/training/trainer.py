@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from mmls_tf import __version__
-from mmls_tf.bands import parse_bands
+from mmls_tf.bands import BAND_NAMES, parse_bands
 from mmls_tf.config import TrainConfig
 from mmls_tf.data.dataset import Dataset, open_dataset, verify_splits
 from mmls_tf.data.normalise import Normalisation
@@ -19,6 +19,7 @@ from mmls_tf.data.pipeline import InputConfig, evaluation_batches, training_batc
 from mmls_tf.losses import BceDice
 from mmls_tf.metrics import WatchedMiou
 from mmls_tf.models.registry import build_model
+from mmls_tf.models.spec import ModelSpec
 from mmls_tf.schema import SCHEMA_VERSION, TRAINING_SPLITS
 from mmls_tf.training.callbacks import Checkpoints, EpochLine, StopIfNotFinite
 from mmls_tf.training.device import choose_jit, choose_precision, find_device, require_compiled
@@ -43,14 +44,7 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     device = find_device()
     jit, why_jit = choose_jit(config.jit, device)
     precision, why_precision = choose_precision(config.precision, device)
-    model = build_model(
-        config.model,
-        dataset.manifest.tile_size,
-        len(normalisation.bands),
-        config.filters,
-        precision,
-        config.seed,
-    )
+    model = build_model(model_spec(config, dataset.manifest.tile_size), precision, config.seed)
     batches = training_batches(dataset, normalisation, InputConfig(config.batch, config.seed, config.augment))
     steps = dataset.split("train").tiles // config.batch
     compile_model(model, config, steps, jit)
@@ -72,12 +66,27 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     print(f"device     {device}")
     print(f"XLA        {'on' if jit else 'off'} ({why_jit})")
     print(f"precision  {precision} ({why_precision})")
-    print(f"model      {config.model}, {record.parameters:,} parameters, bands {config.bands}")
+    print(
+        f"model      {config.model} on {config.encoder}, {record.parameters:,} parameters, bands {config.bands}"
+    )
     print(
         f"data       {config.data}, {dataset.split('train').tiles} train and {dataset.split('val').tiles} val tiles"
     )
     _fit(model, batches, dataset, normalisation, config, steps, folder)
     return folder
+
+
+def model_spec(config: TrainConfig, tile_size: int) -> ModelSpec:
+    """Returns the architecture that a configuration asks for."""
+    return ModelSpec(
+        decoder=config.model,
+        encoder=config.encoder,
+        filters=config.filters,
+        tile_size=tile_size,
+        bands=tuple(BAND_NAMES[index] for index in parse_bands(config.bands)),
+        fusion=config.fusion,
+        full_skip=config.full_skip,
+    )
 
 
 def compile_model(model: keras.Model, config: TrainConfig, steps: int, jit: bool) -> None:

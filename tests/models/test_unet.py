@@ -9,13 +9,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from mmls_tf.bands import BAND_NAMES
 from mmls_tf.errors import UsageError
 from mmls_tf.losses import BceDice
 from mmls_tf.models.registry import build_model
+from mmls_tf.models.spec import ModelSpec
+
+
+def spec(size: int, bands: int, filters: int) -> ModelSpec:
+    return ModelSpec("unet", "plain", filters, size, BAND_NAMES[:bands])
 
 
 def small(bands: int = 3, precision: str = "float32", seed: int = 0) -> keras.Model:
-    return build_model("unet", 32, bands, 4, precision, seed)
+    return build_model(spec(32, bands, 4), precision, seed)
 
 
 def images(bands: int = 3, batch: int = 2) -> np.ndarray:
@@ -42,7 +48,7 @@ def test_sixteen_filters_have_the_parameters_of_the_textbook() -> None:
     down = sum(block(i, o) for i, o in zip([7, *widths[:-1]], widths, strict=True))
     up = sum(block(3 * o, o) for o in widths)  # twice as many from below, as many from the side
     expected = down + block(128, 256) + up + 17
-    assert build_model("unet", 128, 7, 16, "float32", 0).count_params() == expected
+    assert build_model(spec(128, 7, 16), "float32", 0).count_params() == expected
 
 
 def test_every_trainable_variable_gets_a_finite_gradient() -> None:
@@ -58,7 +64,7 @@ def test_every_trainable_variable_gets_a_finite_gradient() -> None:
 
 def test_mixed_precision_computes_in_bfloat16_and_keeps_variables_and_logits_in_float32() -> None:
     model = small(precision="bfloat16")
-    assert model.get_layer("down0_conv_a").compute_dtype == "bfloat16"
+    assert model.get_layer("encoder").get_layer("level0_conv_a").compute_dtype == "bfloat16"
     assert {variable.dtype for variable in model.variables} == {"float32"}
     assert keras.config.dtype_policy().name == "float32", "the policy outside is left as it was"
     logits = model(images())
@@ -76,7 +82,7 @@ def test_a_tile_that_is_no_multiple_of_the_stride_is_refused() -> None:
     with pytest.raises(
         UsageError, match="tiles of 40 x 40 pixels: expected a multiple of the model's stride, 16"
     ):
-        build_model("unet", 40, 3, 4, "float32", 0)
+        build_model(spec(40, 3, 4), "float32", 0)
 
 
 def test_it_loads_from_a_file_in_safe_mode_and_gives_the_same_logits(tmp_path: Path) -> None:

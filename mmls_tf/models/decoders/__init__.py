@@ -1,0 +1,1 @@
+"""Decoders: features at several strides in, features of one stride out, ready for the head."""

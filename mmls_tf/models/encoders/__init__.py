@@ -1,0 +1,1 @@
+"""Encoders: [batch, size, size, bands] in, features at several strides out."""

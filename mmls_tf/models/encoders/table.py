@@ -1,0 +1,23 @@
+"""The one table of encoders."""
+
+from __future__ import annotations
+
+from mmls_tf.errors import UsageError
+from mmls_tf.models.encoders import plain
+from mmls_tf.models.pyramid import Encoder
+
+ENCODERS: dict[str, Encoder] = {
+    encoder.name: encoder
+    for encoder in (Encoder("plain", "ours", plain.STRIDES, False, plain.plain_encoder),)
+}
+
+
+def encoder_named(name: str) -> Encoder:
+    """Returns an encoder.
+
+    Raises:
+      UsageError: there is none of that name.
+    """
+    if name not in ENCODERS:
+        raise UsageError(f"--encoder={name}: expected one of {', '.join(ENCODERS)}")
+    return ENCODERS[name]

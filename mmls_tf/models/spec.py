@@ -1,0 +1,29 @@
+"""What a model is, apart from its weights: plain values, as flags and run folders hold them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """An architecture.
+
+    Attributes:
+      decoder: a name of `mmls_tf.models.registry.DECODERS`.
+      encoder: a name of `mmls_tf.models.encoders.table.ENCODERS`.
+      filters: filters of the first level of the `plain` encoder; other encoders have widths of their own.
+      tile_size: height and width of the input in pixels.
+      bands: names of the bands that the model sees, in canonical order.
+      fusion: "none", one encoder sees all bands; "concat" or "gated", optical bands have an encoder of their own
+        beside the one of terrain and thermal bands, and the two are fused at every level.
+      full_skip: adds features at full resolution beside an encoder whose first level is coarser.
+    """
+
+    decoder: str
+    encoder: str
+    filters: int
+    tile_size: int
+    bands: tuple[str, ...]
+    fusion: str = "none"
+    full_skip: bool = False
