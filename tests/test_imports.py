@@ -13,14 +13,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FLOOR = {"bands", "config", "entry", "errors", "quiet", "schema"}
 FILES = sorted([*(ROOT / "mmls_tf").rglob("*.py"), *(ROOT / "tfrecords_builder").rglob("*.py")])
-# TensorFlow itself is for input, records and devices; everything else is Keras and NumPy.
+# TensorFlow itself is for input and devices; everything else is Keras and NumPy.
 TENSORFLOW_ROOMS = (
     "mmls_tf/data/",
     "mmls_tf/quiet.py",
     "mmls_tf/training/device.py",
-    "tfrecords_builder/records.py",
-    "tfrecords_builder/shards.py",
-    "tfrecords_builder/stored.py",
 )
 ROOMS = ("training", "evaluation", "inference")
 

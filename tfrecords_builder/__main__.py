@@ -6,7 +6,6 @@ import sys
 
 from mmls_tf.entry import command_line, config_from_flags, define_flags, run
 from mmls_tf.errors import InputError, Issue
-from mmls_tf.quiet import load_tensorflow
 from tfrecords_builder.config import BuildConfig
 
 _SOME_WERE_SKIPPED = 3
@@ -17,8 +16,7 @@ define_flags(BuildConfig)
 def main() -> None:
     """Builds what the flags describe and prints a summary."""
     config = config_from_flags(BuildConfig)
-    load_tensorflow()
-    from tfrecords_builder import audit, build, summary  # after TensorFlow, so that its start stays quiet
+    from tfrecords_builder import audit, build, summary
 
     if config.dry_run:
         prepared = build.prepare(config)

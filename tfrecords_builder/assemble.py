@@ -53,7 +53,7 @@ def make_manifest(
         versions={
             "mmls_tf": __version__,
             "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("numpy", "tensorflow")},
+            "numpy": metadata.version("numpy"),
         },
         command=command,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import tensorflow as tf
 
 from mmls_tf.bands import BANDS
 from mmls_tf.raster.raster import ByteArray, FloatArray
+from tfrecords_builder.example import decode_example, encode_example
 from tfrecords_builder.surroundings import Halo
 from tfrecords_builder.tiles import Tile
 
@@ -38,28 +38,16 @@ def encode_record(tile: Tile, halo: Halo | None = None) -> bytes:
     if halo is not None:
         features["halo_image"] = np.ascontiguousarray(halo.image, "<f4").tobytes()
         features["halo_valid"] = np.ascontiguousarray(halo.valid, np.uint8).tobytes()
-    example = tf.train.Example(
-        features=tf.train.Features(
-            feature={
-                name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-                for name, value in features.items()
-            }
-        )
-    )
-    return bytes(example.SerializeToString(deterministic=True))
+    return encode_example(features)
 
 
 def decode_record(record: bytes, tile_size: int) -> Record:
     """Reads what `encode_record` wrote.
 
     Raises:
-      ValueError: a feature is missing or has another length.
+      ValueError: no Example of byte strings, or a feature is missing or has another length.
     """
-    try:
-        features = tf.train.Example.FromString(record).features.feature
-    except Exception as error:  # protobuf's DecodeError is of another type in each of its implementations
-        raise ValueError("no tf.train.Example") from error
-    values = {name: feature.bytes_list.value[0] for name, feature in features.items()}
+    values = decode_example(record)
     plane = (tile_size, tile_size)
     if not {"key", "image", "valid"} <= values.keys():
         raise ValueError(f"features {', '.join(sorted(values))}")

@@ -7,7 +7,6 @@ in a later attempt, always with the same bytes.
 from __future__ import annotations
 
 import base64
-import dataclasses
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +20,7 @@ import numpy.typing as npt
 
 from mmls_tf.schema import ShardEntry, TileEntry
 from tfrecords_builder.convert import Converted, ReadOptions, Refused, convert
-from tfrecords_builder.shards import ShardPlan, seal_shard, write_shard
+from tfrecords_builder.shards import ShardPlan, flush_shard, write_shard
 from tfrecords_builder.statistics import Moments
 from tfrecords_builder.surroundings import Surroundings
 
@@ -64,8 +63,8 @@ def write_shard_job(
     """Reads the tiles of a shard, in order, and writes it.
 
     Returns:
-      The result, whose `entry` is there when the future is done: hashing the shard and noting it in the journal goes
-      on in the pool while the next shard is read.
+      The result, and a future that is done when the shard is on the disk and noted in the journal: that goes on in
+      the pool while the next shard is read.
 
     Args:
       staging: folder of the unfinished data set; None checks tiles without writing.
@@ -73,24 +72,25 @@ def write_shard_job(
     """
     result = ShardResult(plan.path)
     tiles = map_ahead(pool, lambda source: convert(source, options, surroundings), plan.sources, ahead)
-    records = _note(tiles, result, on_tile)
+    records = _note(tiles, result, len(plan.sources), on_tile)
     if staging is None:
         deque(records, maxlen=0)
         return result, pool.submit(lambda: None)
-    written = write_shard(staging, plan.path, records)
-    return result, pool.submit(_seal, staging, result, written)
+    result.entry = write_shard(staging, plan.path, records)
+    return result, pool.submit(_seal, staging, result)
 
 
-def _seal(staging: Path, result: ShardResult, written: int) -> None:
-    result.entry = seal_shard(staging, result.path, written)
+def _seal(staging: Path, result: ShardResult) -> None:
+    flush_shard(staging, result.path)
     if not result.refused:
         write_journal(staging, result)
 
 
 def _note(
-    tiles: Iterable[Converted | Refused], result: ShardResult, on_tile: Callable[[], object]
+    tiles: Iterable[Converted | Refused], result: ShardResult, count: int, on_tile: Callable[[], object]
 ) -> Iterator[bytes]:
-    for tile in tiles:
+    shelf: npt.NDArray[np.float32] | None = None
+    for number, tile in enumerate(tiles):
         on_tile()
         if isinstance(tile, Refused):
             result.refused.append(tile)
@@ -100,7 +100,10 @@ def _note(
         if tile.crs_wkt is not None:
             result.crs.setdefault(tile.crs_wkt, []).append(tile.entry.key)
         if tile.rims is not None:
-            result.rims[tile.entry.key] = tile.rims
+            if shelf is None:  # one piece of memory for all: see `tfrecords_builder.statistics.Moments`
+                shelf = np.empty((count, *tile.rims.shape), np.float32)
+            shelf[number] = tile.rims
+            result.rims[tile.entry.key] = shelf[number]
         yield tile.record
 
 
@@ -153,13 +156,10 @@ def _journal_path(staging: Path, path: str) -> Path:
 def _to_plain(result: ShardResult) -> dict[str, Any]:
     return {
         "path": result.path,
-        "entry": dataclasses.asdict(result.entry) if result.entry else None,
-        "tiles": [dataclasses.asdict(tile) for tile in result.tiles],
+        "entry": vars(result.entry) if result.entry else None,
+        "tiles": [vars(tile) for tile in result.tiles],
         # JSON's numbers lose nothing here: a resumed build has the same manifest to the last bit.
-        "moments": [
-            [tile.pixels, *(a.tolist() for a in (tile.mean, tile.squares, tile.min, tile.max))]
-            for tile in result.moments
-        ],
+        "moments": [list(vars(tile).values()) for tile in result.moments],
         "crs": result.crs,
         "rims": {key: base64.b64encode(rims.tobytes()).decode() for key, rims in result.rims.items()},
     }
@@ -173,9 +173,7 @@ def _from_plain(fields: dict[str, Any]) -> ShardResult:
             TileEntry(**{**tile, "geotransform": tile["geotransform"] and tuple(tile["geotransform"])})
             for tile in fields["tiles"]
         ],
-        moments=[
-            Moments(pixels, *(np.array(array) for array in arrays)) for pixels, *arrays in fields["moments"]
-        ],
+        moments=[Moments(pixels, *map(tuple, of_bands)) for pixels, *of_bands in fields["moments"]],
         crs=fields["crs"],
         rims={
             key: np.frombuffer(base64.b64decode(text), np.float32).reshape(4, 2, -1)

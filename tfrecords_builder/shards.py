@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import tensorflow as tf
-
 from mmls_tf.errors import UsageError
 from mmls_tf.schema import ShardEntry, shard_path
 from tfrecords_builder.sources import Source
+from tfrecords_builder.tfrecord import write_records
 
 _SALT = b"mmls_tf record order 1\0"
 _RECORD_OVERHEAD = 256  # feature names, lengths, key, geotransform and TFRecord's own framing
@@ -58,33 +57,24 @@ def plan_shards(
     ]
 
 
-def write_shard(root: Path, path: str, records: Iterable[bytes]) -> int:
-    """Writes one shard under `root` and returns its number of records; `seal_shard` finishes it.
+def write_shard(root: Path, path: str, records: Iterable[bytes]) -> ShardEntry:
+    """Writes one shard under `root` and returns its entry in the manifest; `flush_shard` finishes it.
 
     Raises:
       UsageError: the disk is full, or the folder cannot be written.
     """
     file = root / path
-    file.parent.mkdir(parents=True, exist_ok=True)
-    written = 0
     try:
-        with tf.io.TFRecordWriter(str(file)) as writer:
-            for record in records:
-                writer.write(record)
-                written += 1
-    except tf.errors.OpError as error:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        count, sha256 = write_records(file, records)
+    except OSError as error:
         raise UsageError(
-            f"{file}: cannot be written: {error.message}; make room, or give another --out"
+            f"{file}: cannot be written: {error.strerror}; make room, or give another --out"
         ) from error
-    return written
+    return ShardEntry(path=path, records=count, bytes=file.stat().st_size, sha256=sha256)
 
 
-def seal_shard(root: Path, path: str, records: int) -> ShardEntry:
-    """Flushes a written shard to disk, hashes it, and returns its entry in the manifest."""
-    file = root / path
-    sha256 = hashlib.sha256()
-    with file.open("rb+") as handle:
+def flush_shard(root: Path, path: str) -> None:
+    """Has the disk hold a written shard: what the journal says must be true after a power cut, too."""
+    with (root / path).open("rb+") as handle:
         os.fsync(handle.fileno())
-        while chunk := handle.read(1 << 22):
-            sha256.update(chunk)
-    return ShardEntry(path=path, records=records, bytes=file.stat().st_size, sha256=sha256.hexdigest())

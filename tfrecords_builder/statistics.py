@@ -14,13 +14,17 @@ from mmls_tf.schema import BandStatistics
 
 @dataclass(frozen=True)
 class Moments:
-    """Count, mean, sum of squared deviations, minimum and maximum a band: float64 [7] each, `pixels` an int."""
+    """Count of pixels and, for each of the seven bands, mean, sum of squared deviations, minimum and maximum.
+
+    Plain numbers: an array kept for every tile would lie between the large ones that come and go, and the memory of
+    these could not be used again (a quarter of a megabyte a tile was lost in that way).
+    """
 
     pixels: int
-    mean: npt.NDArray[np.float64]
-    squares: npt.NDArray[np.float64]
-    min: npt.NDArray[np.float64]
-    max: npt.NDArray[np.float64]
+    mean: tuple[float, ...]
+    squares: tuple[float, ...]
+    min: tuple[float, ...]
+    max: tuple[float, ...]
 
 
 def tile_moments(image: FloatArray, valid: ByteArray) -> Moments:
@@ -34,17 +38,18 @@ def tile_moments(image: FloatArray, valid: ByteArray) -> Moments:
     mean = bands.mean(axis=1)
     bands -= mean[:, None]
     squares = np.einsum("bp,bp->b", bands, bands)  # without a temporary of the size of the tile
-    return Moments(bands.shape[1], mean, squares, low, high)
+    return _moments(bands.shape[1], mean, squares, low, high)
 
 
 def merge(one: Moments, other: Moments) -> Moments:
     """Returns the moments of two disjoint sets of pixels (Chan, Golub and LeVeque 1983, equation 2.1)."""
     pixels = one.pixels + other.pixels
-    delta = other.mean - one.mean
-    return Moments(
+    mean, squares = np.array(one.mean), np.array(one.squares)
+    delta = np.array(other.mean) - mean
+    return _moments(
         pixels,
-        one.mean + delta * (other.pixels / pixels),
-        one.squares + other.squares + delta**2 * (one.pixels * other.pixels / pixels),
+        mean + delta * (other.pixels / pixels),
+        squares + np.array(other.squares) + delta**2 * (one.pixels * other.pixels / pixels),
         np.minimum(one.min, other.min),
         np.maximum(one.max, other.max),
     )
@@ -52,15 +57,19 @@ def merge(one: Moments, other: Moments) -> Moments:
 
 def band_statistics(moments: Moments) -> tuple[BandStatistics, ...]:
     """Returns the manifest's statistics; the deviation is that of the population."""
-    std = np.sqrt(moments.squares / moments.pixels)
+    std = np.sqrt(np.array(moments.squares) / moments.pixels)
     return tuple(
         BandStatistics(
             name,
             moments.pixels,
-            float(moments.mean[i]),
+            moments.mean[i],
             float(std[i]),
-            float(moments.min[i]),
-            float(moments.max[i]),
+            moments.min[i],
+            moments.max[i],
         )
         for i, name in enumerate(BAND_NAMES)
     )
+
+
+def _moments(pixels: int, *of_bands: npt.NDArray[np.float64]) -> Moments:
+    return Moments(pixels, *(tuple(values.tolist()) for values in of_bands))

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import tensorflow as tf
-
 from mmls_tf.errors import DatasetError
 from mmls_tf.schema import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
 from tfrecords_builder.audit.content import Content, content_of
 from tfrecords_builder.records import Record, decode_record
+from tfrecords_builder.tfrecord import DamageError, read_records
 
 
 def open_stored(data: Path) -> Manifest:
@@ -38,12 +37,12 @@ def raw_records(data: Path, shard: ShardEntry) -> Iterator[bytes]:
     """
     count = 0
     try:
-        for record in tf.data.TFRecordDataset(str(data / shard.path)).as_numpy_iterator():
+        for record in read_records(data / shard.path):
             yield record
             count += 1
-    except tf.errors.OpError as error:
+    except (DamageError, OSError) as error:
         raise DatasetError(
-            f"{data / shard.path}: expected {shard.records} records, found damage after {count} ({error.message})"
+            f"{data / shard.path}: expected {shard.records} records, found damage after {count} ({error})"
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -11,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 from small_world import build_it, shard_bytes, write_source
 
 from mmls_tf.errors import InputError, UsageError
@@ -22,12 +22,10 @@ from tfrecords_builder.verify.check import verify_stored
 COUNTS = {"train": 24, "val": 4, "isolated": 4}
 BIG = 64  # a megabyte of shard holds eight such tiles
 ROOT = Path(__file__).parents[2]
-# One process builds again and again: TensorFlow starts once, and the parent kills it at any moment it likes.
+# A process that says when it begins, so that the parent can kill it at any moment it likes.
 CHILD = """
 import sys
 from pathlib import Path
-from mmls_tf.quiet import load_tensorflow
-load_tensorflow()
 from tfrecords_builder.build import build
 from tfrecords_builder.config import BuildConfig
 print("ready", flush=True)
@@ -172,25 +170,16 @@ def test_a_source_that_changed_in_between_is_read_again(src: Path, tmp_path: Pat
     }
 
 
-def test_a_full_disk_says_so_and_leaves_nothing_half_made(
-    src: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Full:
-        def __init__(self, path: str) -> None:
-            Path(path).write_bytes(b"half")
-
-        def __enter__(self) -> Full:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def write(self, record: bytes) -> None:
-            raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
-
-    monkeypatch.setattr(tf.io, "TFRecordWriter", Full)
-    with pytest.raises(UsageError, match=r"train-00000-of-00003\.tfrecord: cannot be written: No space left"):
-        build_big(src, tmp_path / "data")
+def test_a_full_disk_says_so_and_leaves_nothing_half_made(src: Path, tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))  # a shard needs 900 kB
+    try:
+        with pytest.raises(
+            UsageError, match=r"train-00000-of-00003\.tfrecord: cannot be written: File too large"
+        ):
+            build_big(src, tmp_path / "data")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
 
 

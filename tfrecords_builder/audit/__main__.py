@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from mmls_tf.entry import config_from_flags, define_flags, run
-from mmls_tf.quiet import load_tensorflow
 from tfrecords_builder.audit.config import AuditConfig
 
 define_flags(AuditConfig)
@@ -15,7 +14,6 @@ define_flags(AuditConfig)
 def main() -> None:
     """Audits what the flags describe, prints the findings, writes them as JSON and as a map."""
     config = config_from_flags(AuditConfig)
-    load_tensorflow()
     from tfrecords_builder.audit.findings import audit_tiles
     from tfrecords_builder.audit.report import audit_text, draw_map
     from tfrecords_builder.stored import open_stored, stored_contents

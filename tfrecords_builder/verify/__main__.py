@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mmls_tf.entry import config_from_flags, define_flags, run
 from mmls_tf.errors import DatasetError
-from mmls_tf.quiet import load_tensorflow
 from tfrecords_builder.verify.config import VerifyConfig
 
 define_flags(VerifyConfig)
@@ -15,7 +14,6 @@ define_flags(VerifyConfig)
 def main() -> None:
     """Verifies what the flags describe; raises DatasetError with everything that is wrong."""
     config = config_from_flags(VerifyConfig)
-    load_tensorflow()
     from tfrecords_builder.stored import open_stored
     from tfrecords_builder.verify.check import verify_sources, verify_stored
 
