@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+Buffer = bytes | memoryview  # bytes, or a view of single bytes
 _FIRST, _SECOND = b"\x0a", b"\x12"  # fields 1 and 2, length-delimited
 
 
-def encode_example(features: Mapping[str, bytes]) -> bytes:
+def encode_example(features: Mapping[str, Buffer]) -> bytes:
     """Returns the serialized Example, its features in the order of their names: the same features, the same bytes."""
-    parts: list[bytes] = []
+    parts: list[Buffer] = []
     for name in sorted(features):
         parts += _entry(name.encode(), features[name])
     return b"".join((_FIRST, _varint(sum(map(len, parts))), *parts))
@@ -41,9 +42,11 @@ def decode_example(content: bytes) -> dict[str, bytes]:
     return features
 
 
-def _entry(name: bytes, value: bytes) -> list[bytes]:
+def _entry(name: bytes, value: Buffer) -> list[Buffer]:
     """Returns one entry of the map in parts, built from the inside out: the value is copied once, not five times."""
-    parts, length = [_FIRST, _varint(len(value)), value], len(value) + 1 + len(_varint(len(value)))
+    size = _varint(len(value))
+    parts: list[Buffer] = [_FIRST, size, value]
+    length = len(_FIRST) + len(size) + len(value)
     for tag in (_FIRST, _SECOND):  # the list of values, the feature
         size = _varint(length)
         parts, length = [tag, size, *parts], length + len(tag) + len(size)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from mmls_tf.bands import BANDS
 from mmls_tf.raster.raster import ByteArray, FloatArray
-from tfrecords_builder.example import decode_example, encode_example
+from tfrecords_builder.example import Buffer, decode_example, encode_example
 from tfrecords_builder.surroundings import Halo
 from tfrecords_builder.tiles import Tile
 
@@ -26,18 +27,18 @@ class Record:
 
 def encode_record(tile: Tile, halo: Halo | None = None) -> bytes:
     """Returns the serialized `tf.train.Example` of a tile: the same tile always gives the same bytes."""
-    features = {
+    features: dict[str, Buffer] = {
         "key": tile.key.encode(),
-        "image": np.ascontiguousarray(tile.image, "<f4").tobytes(),
-        "valid": np.ascontiguousarray(tile.valid, np.uint8).tobytes(),
+        "image": _buffer(tile.image, "<f4"),
+        "valid": _buffer(tile.valid, "u1"),
     }
     if tile.mask is not None:
-        features["mask"] = np.ascontiguousarray(tile.mask, np.uint8).tobytes()
+        features["mask"] = _buffer(tile.mask, "u1")
     if tile.geotransform is not None:
-        features["geotransform"] = np.asarray(tile.geotransform, "<f8").tobytes()
+        features["geotransform"] = _buffer(np.asarray(tile.geotransform), "<f8")
     if halo is not None:
-        features["halo_image"] = np.ascontiguousarray(halo.image, "<f4").tobytes()
-        features["halo_valid"] = np.ascontiguousarray(halo.valid, np.uint8).tobytes()
+        features["halo_image"] = _buffer(halo.image, "<f4")
+        features["halo_valid"] = _buffer(halo.valid, "u1")
     return encode_example(features)
 
 
@@ -60,3 +61,8 @@ def decode_record(record: bytes, tile_size: int) -> Record:
         if "geotransform" in values
         else None,
     )
+
+
+def _buffer(array: npt.NDArray[np.generic], dtype: str) -> memoryview:
+    """Returns the bytes of an array in C order, without a copy where it is so already."""
+    return np.ascontiguousarray(array, dtype).data.cast("B")
