@@ -46,10 +46,10 @@ _SETS: dict[str, tuple[str, ...]] = {
 }
 
 
-def parse_bands(text: str) -> tuple[int, ...]:
+def parse_bands(text: str, flag: str = "bands") -> tuple[int, ...]:
     """Returns the indices into `BANDS` of a `+`-joined union of sets, such as `rgb+dem` or `all`.
 
-    The order is always the canonical one, whatever the order in `text`.
+    The order is always the canonical one, whatever the order in `text`; `flag` is named in errors.
 
     Raises:
       UsageError: a name is neither a band nor a set of bands.
@@ -58,7 +58,7 @@ def parse_bands(text: str) -> tuple[int, ...]:
     for name in text.split("+"):
         if name.strip() not in _SETS:
             raise UsageError(
-                f"--bands={text}: expected names joined by '+' out of {', '.join(_SETS)}; found {name.strip()!r}"
+                f"--{flag}={text}: expected names joined by '+' out of {', '.join(_SETS)}; found {name.strip()!r}"
             )
         chosen.update(_SETS[name.strip()])
     return tuple(index for index, name in enumerate(BAND_NAMES) if name in chosen)

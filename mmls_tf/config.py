@@ -45,6 +45,15 @@ class TrainConfig:
     augment: str = option(
         "d4", "d4: one of the eight symmetries of the square for each tile; none.", ("d4", "none")
     )
+    band_dropout: float = option(
+        0.0,
+        "Probability with which a training tile loses a part of its bands, so that bands may be missing later.",
+    )
+    dropped_together: str = option(
+        "band",
+        "What --band_dropout takes: single bands, or groups (optical, terrain, thermal).",
+        ("band", "group"),
+    )
     jit: str = option(
         "auto",
         "Compile with XLA. auto: on GPU and TPU, off on CPU, where it is slower; on: or fail.",
@@ -69,6 +78,8 @@ class TrainConfig:
             raise UsageError(f"--weight_decay={self.weight_decay}: expected 0 or more")
         if not 0 <= self.warmup < 1:
             raise UsageError(f"--warmup={self.warmup}: expected a share in [0, 1)")
+        if not 0 <= self.band_dropout < 1:
+            raise UsageError(f"--band_dropout={self.band_dropout}: expected a probability in [0, 1)")
         if self.seed < 0:
             raise UsageError(f"--seed={self.seed}: expected 0 or more")
 
@@ -91,7 +102,18 @@ class EvaluateConfig:
         "best", "Weights: best by validation mIoU, or those of the last epoch.", ("best", "last")
     )
     batch: int = option(16, "Tiles a forward pass.")
+    missing: str = option(
+        "",
+        "Bands to be treated as missing, named as in --bands; a model trained with --band_dropout copes best.",
+    )
 
     def __post_init__(self) -> None:
+        if self.missing:
+            parse_bands(self.missing, "missing")
         if self.batch < 1:
             raise UsageError(f"--batch={self.batch}: expected 1 or more")
+
+    @property
+    def name(self) -> str:
+        """Name of the result: that of the split and, if any, of the missing bands."""
+        return f"{self.split}-without-{self.missing}" if self.missing else self.split

@@ -18,7 +18,7 @@ def main() -> None:
 
     result = evaluate(config, command_line())
     print(result_text(result))
-    print(f"Written: {config.run}/evaluations/{config.split}.json and {config.split}.png")
+    print(f"Written: {config.run}/evaluations/{config.name}.json and {config.name}.png")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +44,16 @@ class Normalisation:
         return Normalisation(
             tuple(bands), tuple(band.mean for band in chosen), tuple(band.std for band in chosen)
         )
+
+    def without(self, missing: Sequence[int]) -> Normalisation:
+        """Returns the same for input in which some bands are missing: 0.0, the mean of training, stands for them.
+
+        Args:
+          missing: indices into `mmls_tf.bands.BANDS`, all of them among `bands`.
+        """
+        gone = set(missing)
+        std = (math.inf if band in gone else std for band, std in zip(self.bands, self.std, strict=True))
+        return dataclasses.replace(self, std=tuple(std))
 
     def apply(self, image: Any, valid: Any) -> Any:
         """Returns float32 [..., height, width, len(bands)]: zero mean, unit deviation, 0.0 where invalid.

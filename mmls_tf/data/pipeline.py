@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from mmls_tf.data.augment import random_d4
+from mmls_tf.bands import BANDS
+from mmls_tf.data.augment import drop_bands, random_d4
 from mmls_tf.data.dataset import Dataset
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.data.records import parse_record
@@ -15,15 +16,23 @@ from mmls_tf.schema import UNKNOWN_LABEL
 
 CACHE_LIMIT_BYTES = 4 << 30
 _READERS = 4
+_DROPOUT_SEED = 1 << 40  # apart from the seeds of other augmentations
 
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How tiles become batches."""
+    """How tiles become batches.
+
+    Attributes:
+      band_dropout: probability with which each part of each tile is taken away.
+      dropped_together: what a part is: "band", or "group", all bands of one of the groups of `mmls_tf.bands`.
+    """
 
     batch: int
     seed: int = 0
     augment: str = "none"
+    band_dropout: float = 0.0
+    dropped_together: str = "band"
 
 
 def training_batches(dataset: Dataset, normalisation: Normalisation, config: InputConfig) -> tf.data.Dataset:
@@ -59,7 +68,30 @@ def training_batches(dataset: Dataset, normalisation: Normalisation, config: Inp
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
+    if config.band_dropout:
+        parts = _parts(normalisation, config.dropped_together)
+        batches = batches.enumerate().map(
+            lambda step, tiles: (
+                drop_bands(
+                    tiles[0],
+                    tf.stack([tf.cast(config.seed, tf.int64) + _DROPOUT_SEED, step]),
+                    config.band_dropout,
+                    parts,
+                ),
+                tiles[1],
+            ),
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
     return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def _parts(normalisation: Normalisation, together: str) -> list[list[int]]:
+    """Returns the channels that are taken away together."""
+    parts: dict[str, list[int]] = {}
+    for channel, band in enumerate(normalisation.bands):
+        key = BANDS[band].group if together == "group" else BANDS[band].name
+        parts.setdefault(key, []).append(channel)
+    return list(parts.values())
 
 
 def evaluation_batches(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from mmls_tf.bands import BAND_NAMES, parse_bands
 from mmls_tf.config import EvaluateConfig
 from mmls_tf.data.dataset import Dataset, open_dataset, verify_splits
 from mmls_tf.data.pipeline import evaluation_batches
-from mmls_tf.errors import DatasetError
+from mmls_tf.errors import DatasetError, UsageError
 from mmls_tf.evaluation import ledger
 from mmls_tf.evaluation.confusion import Confusion
 from mmls_tf.evaluation.pictures import write_gallery
@@ -38,7 +39,8 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
     ledger.require_writable(ledgers)
     model = folder.load_model(config.weights)
     model.compile(jit_compile=record.jit)
-    batches = evaluation_batches(dataset, config.split, record.normalisation, config.batch)
+    normalisation = record.normalisation.without(_missing(config, record))
+    batches = evaluation_batches(dataset, config.split, normalisation, config.batch)
     score = score_split(model, batches.as_numpy_iterator())
     result = _result(config, command, folder, record, dataset, score)
     if ledgers:
@@ -47,12 +49,12 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
             "of_this_run": ledger.count_entries(ledgers[0]),
             "of_this_data_set": ledger.count_entries(ledgers[1]),
         }
-        result["gap_to_test"] = _gap_to_test(folder, result)
+        result["gap_to_test"] = _gap_to_test(folder, result, replace(config, split="test").name)
     folder.evaluations.mkdir(exist_ok=True)
-    picture = folder.evaluations / f"{config.split}.png"
-    write_gallery(picture, model, dataset, config.split, record.normalisation, score)
+    picture = folder.evaluations / f"{config.name}.png"
+    write_gallery(picture, model, dataset, config.split, normalisation, score)
     result["picture"] = picture.name
-    write_json(folder.evaluations / f"{config.split}.json", result)
+    write_json(folder.evaluations / f"{config.name}.json", result)
     return result
 
 
@@ -67,6 +69,20 @@ def _require_fit(dataset: Dataset, record: RunRecord) -> None:
             f"{dataset.root}: expected tiles of {record.tile_size} pixels, as the run was trained on, found "
             f"{dataset.manifest.tile_size}"
         )
+
+
+def _missing(config: EvaluateConfig, record: RunRecord) -> tuple[int, ...]:
+    if not config.missing:
+        return ()
+    missing = parse_bands(config.missing, "missing")
+    unseen = [BAND_NAMES[band] for band in missing if band not in record.normalisation.bands]
+    if unseen or len(missing) == len(record.normalisation.bands):
+        found = f"{', '.join(unseen)} besides" if unseen else "all of them"
+        raise UsageError(
+            f"--missing={config.missing}: expected some of the bands that the run sees, "
+            f"{record.config.bands}, found {found}"
+        )
+    return missing
 
 
 def _result(
@@ -85,6 +101,7 @@ def _result(
         "weights": config.weights,
         "weights_sha256": hashlib.sha256(folder.weights(config.weights).read_bytes()).hexdigest(),
         "bands": record.config.bands,
+        "missing": config.missing,
         "data": str(dataset.root),
         "data_fingerprint": fingerprint,
         "trained_on_this_data_set": fingerprint == record.fingerprint,
@@ -105,13 +122,13 @@ def _numbers(confusion: Confusion) -> dict[str, Any]:
 
 
 def _ledger_entry(result: dict[str, Any]) -> dict[str, Any]:
-    names = ("time", "run", "weights", "weights_sha256", "data", "data_fingerprint", "command")
+    names = ("time", "run", "weights", "weights_sha256", "missing", "data", "data_fingerprint", "command")
     return {**{name: result[name] for name in names}, "miou": result["labelled_pixels"]["miou"]}
 
 
-def _gap_to_test(folder: RunFolder, result: dict[str, Any]) -> dict[str, float] | None:
+def _gap_to_test(folder: RunFolder, result: dict[str, Any], name: str) -> dict[str, float] | None:
     """Returns isolated minus test for every metric, None until the same weights were scored on test."""
-    path = folder.evaluations / "test.json"
+    path = folder.evaluations / f"{name}.json"
     if not path.exists():
         return None
     test = json.loads(path.read_text(encoding="utf-8"))

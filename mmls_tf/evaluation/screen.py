@@ -18,7 +18,7 @@ def result_text(result: dict[str, Any]) -> str:
     """Returns the table of one evaluation, and what has to be said about it."""
     lines = [
         f"{result['run']} ({result['weights']} weights) on split {result['split']} of {result['data']}: "
-        f"{result['tiles']} tiles",
+        f"{result['tiles']} tiles" + (f", without {result['missing']}" if result["missing"] else ""),
         "",
         f"{'':<16}{'all labelled':>14}{'valid only':>14}" + (f"{'gap to test':>14}" if _gap(result) else ""),
     ]

@@ -45,7 +45,7 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     jit, why_jit = choose_jit(config.jit, device)
     precision, why_precision = choose_precision(config.precision, device)
     model = build_model(model_spec(config, dataset.manifest.tile_size), precision, config.seed)
-    batches = training_batches(dataset, normalisation, InputConfig(config.batch, config.seed, config.augment))
+    batches = training_batches(dataset, normalisation, _input_config(config))
     steps = dataset.split("train").tiles // config.batch
     compile_model(model, config, steps, jit)
     record = RunRecord(
@@ -86,6 +86,12 @@ def model_spec(config: TrainConfig, tile_size: int) -> ModelSpec:
         bands=tuple(BAND_NAMES[index] for index in parse_bands(config.bands)),
         fusion=config.fusion,
         full_skip=config.full_skip,
+    )
+
+
+def _input_config(config: TrainConfig) -> InputConfig:
+    return InputConfig(
+        config.batch, config.seed, config.augment, config.band_dropout, config.dropped_together
     )
 
 

@@ -140,3 +140,44 @@ def test_d4_turns_the_tiles_of_a_batch_independently() -> None:
     batch = tf.constant(np.repeat(tile, 32, axis=0))
     turned, _ = random_d4(batch, batch, tf.constant([0, 0]))
     assert len({one.tobytes() for one in turned.numpy()}) > 4
+
+
+def dropped(image: np.ndarray) -> np.ndarray:
+    """Which channels of which tiles are 0.0 all over: [tiles, channels]."""
+    return (image == 0.0).all(axis=(1, 2))
+
+
+def test_band_dropout_takes_whole_bands_with_its_probability_and_never_all_of_a_tile(
+    built_data: Path,
+) -> None:
+    plain = epoch(open_dataset(built_data), InputConfig(10, seed=3), steps=60)
+    batches = epoch(open_dataset(built_data), InputConfig(10, seed=3, band_dropout=0.4), steps=60)
+    gone = np.concatenate([dropped(image) for image, _ in batches])
+    assert not gone.all(axis=1).any()
+    np.testing.assert_allclose(gone.mean(axis=0), 0.4, atol=0.06)  # 600 tiles: three deviations
+    assert abs(np.corrcoef(gone[:, 0], gone[:, 1])[0, 1]) < 0.15, "bands go one by one"
+    for (image, target), (whole, same) in zip(batches, plain, strict=True):
+        kept = ~dropped(image)[:, None, None, :] & np.ones_like(image, bool)
+        np.testing.assert_array_equal(image[kept], whole[kept])
+        np.testing.assert_array_equal(target, same)
+
+
+def test_dropped_groups_go_together(built_data: Path) -> None:
+    config = InputConfig(10, band_dropout=0.5, dropped_together="group")
+    gone = np.concatenate([dropped(image) for image, _ in epoch(open_dataset(built_data), config, steps=20)])
+    optical, terrain, thermal = gone[:, [0, 1, 2, 6]], gone[:, [3, 4]], gone[:, 5]
+    assert (optical == optical[:, :1]).all()
+    assert (terrain == terrain[:, :1]).all()
+    patterns = {tuple(row) for row in np.column_stack([optical[:, 0], terrain[:, 0], thermal])}
+    assert len(patterns) == 7, "every way of losing none, one or two of three"
+
+
+def test_missing_bands_are_the_mean_of_training_and_the_others_untouched(built_data: Path) -> None:
+    dataset = open_dataset(built_data)
+    whole = normalisation_of(dataset)
+    batches = [
+        next(evaluation_batches(dataset, "val", one, 3).as_numpy_iterator())["image"]
+        for one in (whole, whole.without(parse_bands("dem+red")))
+    ]
+    assert (batches[1][..., [0, 3]] == 0.0).all()
+    np.testing.assert_array_equal(np.delete(batches[0], [0, 3], -1), np.delete(batches[1], [0, 3], -1))

@@ -14,7 +14,7 @@ from sklearn.metrics import jaccard_score
 
 from mmls_tf.config import EvaluateConfig
 from mmls_tf.data.normalise import Normalisation
-from mmls_tf.errors import DatasetError, RunFolderError
+from mmls_tf.errors import DatasetError, RunFolderError, UsageError
 from mmls_tf.evaluation.job import evaluate
 from mmls_tf.evaluation.screen import result_text
 from mmls_tf.training.run_folder import RunFolder
@@ -24,7 +24,9 @@ def score(run: Path, data: Path, split: str, **changes: object) -> dict:
     return evaluate(EvaluateConfig(run=str(run), data=str(data), split=split, **changes), "a test")
 
 
-def truth_and_guess(run: Path, data: Path, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def truth_and_guess(
+    run: Path, data: Path, split: str, missing: tuple[int, ...] = ()
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Parses records by hand and predicts tile by tile: what any batching must agree with."""
     folder, record = RunFolder.open(run)
     model = keras.saving.load_model(folder.weights("best"), compile=False)
@@ -36,6 +38,7 @@ def truth_and_guess(run: Path, data: Path, split: str) -> tuple[np.ndarray, np.n
             valid = np.frombuffer(feature["valid"].bytes_list.value[0], np.uint8).reshape(32, 32)
             normalisation: Normalisation = record.normalisation
             x = (image - np.float32(normalisation.mean)) / np.float32(normalisation.std) * valid[..., None]
+            x[..., list(missing)] = 0.0
             guesses.append(model(x[None], training=False).numpy()[0, ..., 0] > 0)
             masks.append(np.frombuffer(feature["mask"].bytes_list.value[0], np.uint8).reshape(32, 32))
             valids.append(valid)
@@ -176,3 +179,46 @@ def test_the_result_stands_in_the_run_folder_as_json(own_run: Path, own_data: Pa
     assert json.loads((own_run / "evaluations" / "test.json").read_text()) == result
     assert result["milliseconds_per_tile"] is None, "a single batch has only a compiling pass"
     assert score(own_run, own_data, "test", batch=1)["milliseconds_per_tile"] > 0
+
+
+def test_a_job_without_some_bands_scores_zeros_in_their_place_beside_the_whole_job(
+    own_run: Path, own_data: Path
+) -> None:
+    whole = score(own_run, own_data, "test")
+    result = score(own_run, own_data, "test", missing="terrain")
+    masks, guesses, _ = truth_and_guess(own_run, own_data, "test", missing=(3, 4))
+    ious = jaccard_score(masks.ravel(), guesses.ravel(), average=None, labels=[0, 1])
+    assert result["labelled_pixels"]["miou"] == pytest.approx(ious.mean(), abs=2e-3)
+    assert result["missing"] == "terrain"
+    assert "without terrain" in result_text(result)
+    evaluations = own_run / "evaluations"
+    assert json.loads((evaluations / "test.json").read_text()) == whole
+    assert json.loads((evaluations / "test-without-terrain.json").read_text()) == result
+    assert (evaluations / "test-without-terrain.png").exists()
+
+
+def test_the_gap_of_a_job_without_some_bands_is_to_a_test_without_them(own_run: Path, own_data: Path) -> None:
+    score(own_run, own_data, "test")
+    assert score(own_run, own_data, "isolated", missing="dem")["gap_to_test"] is None
+    test = score(own_run, own_data, "test", missing="dem")
+    isolated = score(own_run, own_data, "isolated", missing="dem")
+    expected = isolated["labelled_pixels"]["miou"] - test["labelled_pixels"]["miou"]
+    assert isolated["gap_to_test"]["miou"] == pytest.approx(expected)
+    entries = [json.loads(line) for line in (own_run / "isolated_ledger.jsonl").read_text().splitlines()]
+    assert [entry["missing"] for entry in entries] == ["dem", "dem"]
+
+
+def test_only_bands_that_the_run_sees_can_be_missing_and_not_all_of_them(
+    own_run: Path, own_data: Path
+) -> None:
+    with pytest.raises(UsageError, match=r"--missing=all: expected some of the bands.*found all of them"):
+        score(own_run, own_data, "test", missing="all")
+    with pytest.raises(UsageError, match="--missing=infrared: expected names"):
+        score(own_run, own_data, "test", missing="infrared")
+    path = own_run / "run.json"
+    record = json.loads(path.read_text())
+    for name in ("bands", "mean", "std"):
+        record["normalisation"][name] = record["normalisation"][name][:4]
+    path.write_text(json.dumps(record))
+    with pytest.raises(UsageError, match="found slope besides"):
+        score(own_run, own_data, "test", missing="slope+red")
