@@ -26,6 +26,9 @@ class InputConfig:
     Attributes:
       band_dropout: probability with which each part of each tile is taken away.
       dropped_together: what a part is: "band", or "group", all bands of one of the groups of `mmls_tf.bands`.
+      context: pixels of surroundings on every side of a window as large as a tile.
+      context_from: whose images they may come from: "split", the tiles of the same split, or "all".
+      windows: "tiles", every window is a tile; "anywhere", it lies across the borders of tiles.
     """
 
     batch: int
@@ -33,6 +36,9 @@ class InputConfig:
     augment: str = "none"
     band_dropout: float = 0.0
     dropped_together: str = "band"
+    context: int = 0
+    context_from: str = "split"
+    windows: str = "tiles"
 
 
 def training_batches(dataset: Dataset, normalisation: Normalisation, config: InputConfig) -> tf.data.Dataset:
@@ -60,6 +66,11 @@ def training_batches(dataset: Dataset, normalisation: Normalisation, config: Inp
     batches = tiles.repeat().batch(config.batch, drop_remainder=True)
     # oneDNN has no transposition of bytes and says so on the screen; the loss wants float32 anyway.
     batches = batches.map(lambda image, target: (image, tf.cast(target, tf.float32)))
+    return augmented(batches, normalisation, config).prefetch(tf.data.AUTOTUNE)
+
+
+def augmented(batches: tf.data.Dataset, normalisation: Normalisation, config: InputConfig) -> tf.data.Dataset:
+    """Returns the same batches, changed at random as `config` says; the step decides how."""
     if config.augment == "d4":
         # After the cache, or every epoch would see the same turn. The counter makes it a function of the step.
         batches = batches.enumerate().map(
@@ -82,7 +93,7 @@ def training_batches(dataset: Dataset, normalisation: Normalisation, config: Inp
             ),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    return batches
 
 
 def _parts(normalisation: Normalisation, together: str) -> list[list[int]]:
