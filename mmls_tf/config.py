@@ -9,6 +9,7 @@ from mmls_tf.entry import option
 from mmls_tf.errors import UsageError
 
 PRECISIONS = ("float32", "bfloat16")
+BACKENDS = ("tensorflow", "jax")
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,28 @@ class TrainConfig:
         ("none", "concat", "gated"),
     )
     full_skip: bool = option(False, "Add features at full resolution beside an encoder that starts coarser.")
+    pretrained: str = option(
+        "",
+        "Weights that the encoder starts from, adapted to the bands. imagenet: its library's download; the folder of a "
+        "run with the same encoder; a .keras file of an encoder; a .h5 file of the library's weights. Empty: random.",
+    )
     bands: str = option(
         "all", "Bands that the model sees: names and sets joined by '+', such as rgb+dem or all."
     )
     epochs: int = option(60, "Passes over the train split.")
     batch: int = option(16, "Tiles a step.")
     seed: int = option(0, "Seed of weights, order and augmentation.")
+    loss: str = option(
+        "bce_dice",
+        "bce, dice, bce_dice, focal_tversky, bce_lovasz, or boundary: bce_dice with more weight near boundaries.",
+        ("bce", "dice", "bce_dice", "focal_tversky", "bce_lovasz", "boundary"),
+    )
+    label_smoothing: float = option(
+        0.0, "How far cross-entropies move the labels 0 and 1 towards one half, in [0, 1)."
+    )
+    landslide_weight: float = option(
+        1.0, "How much a landslide pixel counts in cross-entropies beside one of background."
+    )
     learning_rate: float = option(
         2e-3, "Highest learning rate of AdamW; it warms up to it, then falls as a cosine."
     )
@@ -54,9 +71,23 @@ class TrainConfig:
         "What --band_dropout takes: single bands, or groups (optical, terrain, thermal).",
         ("band", "group"),
     )
+    context: int = option(
+        0, "Pixels of surroundings that the model sees on every side of a tile; 0 as published."
+    )
+    context_from: str = option(
+        "split",
+        "Whose images surround a tile: split, tiles of its own split; all, those of train, val and test (never their "
+        "labels). The isolated region takes from itself only.",
+        ("split", "all"),
+    )
+    windows: str = option(
+        "tiles",
+        "Where training windows lie: tiles, each on a train tile; anywhere, across their borders too.",
+        ("tiles", "anywhere"),
+    )
     jit: str = option(
         "auto",
-        "Compile with XLA. auto: on GPU and TPU, off on CPU, where it is slower; on: or fail.",
+        "Compile with XLA. auto: on GPU and TPU and under --backend=jax, off on CPU, where it is slower; on: or fail.",
         ("auto", "on", "off"),
     )
     precision: str = option(
@@ -64,6 +95,12 @@ class TrainConfig:
         "Arithmetic. bfloat16 is mixed: variables, loss and logits stay float32. auto: bfloat16 on GPU, TPU and "
         "CPUs with AVX512_BF16 or AMX, else float32.",
         ("auto", *PRECISIONS),
+    )
+    backend: str = option(
+        "auto",
+        "What Keras computes with; data is read by TensorFlow under either. auto: what KERAS_BACKEND says, or "
+        "else TensorFlow.",
+        ("auto", *BACKENDS),
     )
     overwrite: bool = option(False, "Replace a run at --run.")
 
@@ -74,12 +111,18 @@ class TrainConfig:
                 raise UsageError(f"--{name}={getattr(self, name)}: expected 1 or more")
         if not self.learning_rate > 0:
             raise UsageError(f"--learning_rate={self.learning_rate}: expected more than 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise UsageError(f"--label_smoothing={self.label_smoothing}: expected a number in [0, 1)")
+        if not self.landslide_weight > 0:
+            raise UsageError(f"--landslide_weight={self.landslide_weight}: expected more than 0")
         if not self.weight_decay >= 0:
             raise UsageError(f"--weight_decay={self.weight_decay}: expected 0 or more")
         if not 0 <= self.warmup < 1:
             raise UsageError(f"--warmup={self.warmup}: expected a share in [0, 1)")
         if not 0 <= self.band_dropout < 1:
             raise UsageError(f"--band_dropout={self.band_dropout}: expected a probability in [0, 1)")
+        if self.context < 0:
+            raise UsageError(f"--context={self.context}: expected 0 or more pixels")
         if self.seed < 0:
             raise UsageError(f"--seed={self.seed}: expected 0 or more")
 
@@ -106,6 +149,12 @@ class EvaluateConfig:
         "",
         "Bands to be treated as missing, named as in --bands; a model trained with --band_dropout copes best.",
     )
+    backend: str = option(
+        "auto",
+        "What Keras computes with, whatever the run was trained with. auto: what KERAS_BACKEND says, or else "
+        "TensorFlow.",
+        ("auto", *BACKENDS),
+    )
 
     def __post_init__(self) -> None:
         if self.missing:
@@ -117,3 +166,14 @@ class EvaluateConfig:
     def name(self) -> str:
         """Name of the result: that of the split and, if any, of the missing bands."""
         return f"{self.split}-without-{self.missing}" if self.missing else self.split
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Which run to export where. Every field is a flag of `python -m mmls_tf.export`."""
+
+    run: str = option(None, "Run folder made by mmls_tf.train; the run must be finished.")
+    out: str = option(None, "Folder to write; must not exist.")
+    weights: str = option(
+        "best", "Weights: best by validation mIoU, or those of the last epoch.", ("best", "last")
+    )

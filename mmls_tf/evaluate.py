@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mmls_tf.backend import start_backend
 from mmls_tf.config import EvaluateConfig
 from mmls_tf.entry import command_line, config_from_flags, define_flags, run
-from mmls_tf.quiet import load_tensorflow
 
 define_flags(EvaluateConfig)
 
@@ -12,8 +12,8 @@ define_flags(EvaluateConfig)
 def main() -> None:
     """Scores what the flags describe, prints the table and says where result and picture are."""
     config = config_from_flags(EvaluateConfig)
-    load_tensorflow()
-    from mmls_tf.evaluation.job import evaluate  # after TensorFlow, so that its start stays quiet
+    start_backend(config.backend)
+    from mmls_tf.evaluation.job import evaluate  # after the backend, which importing Keras fixes
     from mmls_tf.evaluation.screen import result_text
 
     result = evaluate(config, command_line())

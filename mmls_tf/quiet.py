@@ -31,9 +31,15 @@ def quiet_start() -> Iterator[None]:
 
 
 def load_tensorflow() -> None:
-    """Imports TensorFlow and lets it look for devices, quietly."""
+    """Imports TensorFlow and lets it look for devices, quietly.
+
+    Under KERAS_BACKEND=jax it only reads data and stays on the CPU: an accelerator has room for one of the two.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with quiet_start():
         import tensorflow as tf
 
+        if os.environ.get("KERAS_BACKEND") == "jax":
+            for kind in ("GPU", "TPU"):
+                tf.config.set_visible_devices([], kind)
         tf.config.list_physical_devices()

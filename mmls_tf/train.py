@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from mmls_tf.backend import start_backend
 from mmls_tf.config import TrainConfig
 from mmls_tf.entry import command_line, config_from_flags, define_flags, run
-from mmls_tf.quiet import load_tensorflow
 
 define_flags(TrainConfig)
 
@@ -12,8 +12,8 @@ define_flags(TrainConfig)
 def main() -> None:
     """Trains what the flags describe and says where the run is."""
     config = config_from_flags(TrainConfig)
-    load_tensorflow()
-    from mmls_tf.training.trainer import train  # after TensorFlow, so that its start stays quiet
+    start_backend(config.backend)
+    from mmls_tf.training.trainer import train  # after the backend, which importing Keras fixes
 
     folder = train(config, command_line())
     print(f"run        {folder.root}")

@@ -11,15 +11,25 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOOR = {"bands", "config", "entry", "errors", "quiet", "schema"}
+FLOOR = {"backend", "bands", "config", "entry", "errors", "quiet", "schema"}
 FILES = sorted([*(ROOT / "mmls_tf").rglob("*.py"), *(ROOT / "tfrecords_builder").rglob("*.py")])
-# TensorFlow itself is for input and devices; everything else is Keras and NumPy.
+# TensorFlow itself is for input, devices, XLA and export; everything else is Keras and NumPy.
 TENSORFLOW_ROOMS = (
     "mmls_tf/data/",
     "mmls_tf/quiet.py",
+    "mmls_tf/exporting/",
+    "mmls_tf/models/batch_norm.py",
+    "mmls_tf/training/compilation.py",
     "mmls_tf/training/device.py",
 )
-ROOMS = ("training", "evaluation", "inference")
+# JAX need not be installed, and KerasCV needs TensorFlow, which need not be either for the other models.
+JAX_ROOMS = (
+    "mmls_tf/training/compilation.py",
+    "mmls_tf/training/device.py",
+    "mmls_tf/training/lowering.py",
+)
+KERAS_CV_ROOMS = ("mmls_tf/models/encoders/keras_cv.py",)
+ROOMS = ("training", "evaluation", "exporting", "inference")
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -51,6 +61,10 @@ def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
                 assert parts[1] in FLOOR, f"the floor imports {imported}"
         if parts[0] == "tensorflow":
             assert place.startswith(TENSORFLOW_ROOMS), f"TensorFlow is imported by {place}"
+        if parts[0] == "jax":
+            assert place.startswith(JAX_ROOMS), f"JAX is imported by {place}"
+        if parts[0] == "keras_cv":
+            assert place.startswith(KERAS_CV_ROOMS), f"KerasCV is imported by {place}"
         if parts[0] in ("osgeo", "tifffile", "imagecodecs"):
             assert place.startswith("mmls_tf/raster/"), f"{parts[0]} is imported by {place}"
 

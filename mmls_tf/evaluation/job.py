@@ -9,17 +9,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from mmls_tf.backend import choose_backend
 from mmls_tf.bands import BAND_NAMES, parse_bands
 from mmls_tf.config import EvaluateConfig
 from mmls_tf.data.dataset import Dataset, open_dataset, verify_splits
-from mmls_tf.data.pipeline import evaluation_batches
+from mmls_tf.data.input import evaluation_input
 from mmls_tf.errors import DatasetError, UsageError
 from mmls_tf.evaluation import ledger
 from mmls_tf.evaluation.confusion import Confusion
 from mmls_tf.evaluation.pictures import write_gallery
 from mmls_tf.evaluation.scoring import SplitScore, score_split
 from mmls_tf.schema import LEDGER_NAME
-from mmls_tf.training.device import find_device
+from mmls_tf.training.device import choose_jit, find_device
 from mmls_tf.training.run_folder import RunFolder, RunRecord, write_json
 
 
@@ -29,7 +30,9 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
     Raises:
       RunFolderError: the run is missing or has no weights.
       DatasetError: the data set does not match its manifest or the run, or the split has no masks.
+      UsageError: Keras runs on another backend than `config.backend`.
     """
+    backend = choose_backend(config.backend)
     folder, record = RunFolder.open(Path(config.run))
     dataset = open_dataset(Path(config.data or record.config.data))
     dataset.labelled_split(config.split)
@@ -38,9 +41,18 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
     ledgers = [folder.ledger, dataset.root / "isolated" / LEDGER_NAME] if config.split == "isolated" else []
     ledger.require_writable(ledgers)
     model = folder.load_model(config.weights)
-    model.compile(jit_compile=record.jit)
+    # The backend that trained it need not be the one that scores it, and each has its own use for XLA.
+    jit = record.jit if backend == record.backend else choose_jit("auto", find_device())[0]
+    model.compile(jit_compile=jit)
     normalisation = record.normalisation.without(_missing(config, record))
-    batches = evaluation_batches(dataset, config.split, normalisation, config.batch)
+    batches = evaluation_input(
+        dataset,
+        config.split,
+        normalisation,
+        config.batch,
+        record.config.context,
+        record.config.context_from,
+    )
     score = score_split(model, batches.as_numpy_iterator())
     result = _result(config, command, folder, record, dataset, score)
     if ledgers:
@@ -52,7 +64,7 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
         result["gap_to_test"] = _gap_to_test(folder, result, replace(config, split="test").name)
     folder.evaluations.mkdir(exist_ok=True)
     picture = folder.evaluations / f"{config.name}.png"
-    write_gallery(picture, model, dataset, config.split, normalisation, score)
+    write_gallery(picture, model, dataset, config.split, batches.as_numpy_iterator(), score)
     result["picture"] = picture.name
     write_json(folder.evaluations / f"{config.name}.json", result)
     return result
@@ -102,6 +114,8 @@ def _result(
         "weights_sha256": hashlib.sha256(folder.weights(config.weights).read_bytes()).hexdigest(),
         "bands": record.config.bands,
         "missing": config.missing,
+        "context": record.config.context,
+        "context_from": record.config.context_from,
         "data": str(dataset.root),
         "data_fingerprint": fingerprint,
         "trained_on_this_data_set": fingerprint == record.fingerprint,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from mmls_tf.bands import BAND_NAMES, BANDS
 from mmls_tf.data.dataset import Dataset
-from mmls_tf.data.normalise import Normalisation
 from mmls_tf.data.pipeline import canonical_tiles
 from mmls_tf.evaluation.scoring import SplitScore, TileScore, predict_logits
 from mmls_tf.raster.mars import PIXEL_M
@@ -27,18 +26,22 @@ def write_gallery(
     model: keras.Model,
     dataset: Dataset,
     split: str,
-    normalisation: Normalisation,
+    batches: Iterable[dict[str, Any]],
     score: SplitScore,
 ) -> None:
-    """Draws up to six tiles as rows: RGB, hill-shade, truth, probability, errors."""
+    """Draws up to six tiles as rows: RGB, hill-shade, truth, probability, errors.
+
+    Args:
+      batches: as they were scored.
+    """
     chosen = choose_tiles(score.tiles)
     tiles = _tiles_by_key(dataset, split, {tile.key for _, tile in chosen})
+    probabilities = _probabilities(model, tiles.keys(), batches, dataset.manifest.tile_size)
     rows = [
         (f"{group}\n{tile.key.partition('/')[2]}\nIoU {tile.labelled.iou_landslide:.2f}", tiles[tile.key])
         for group, tile in chosen
     ]
-    probabilities = _probabilities(model, [tile for _, tile in rows], normalisation)
-    _draw(path, rows, probabilities)
+    _draw(path, rows, [probabilities[tile.key] for _, tile in chosen])
 
 
 def choose_tiles(tiles: Sequence[TileScore]) -> list[tuple[str, TileScore]]:
@@ -83,13 +86,18 @@ def _tiles_by_key(dataset: Dataset, split: str, keys: set[str]) -> dict[str, dic
 
 
 def _probabilities(
-    model: keras.Model, tiles: Sequence[dict[str, Any]], normalisation: Normalisation
-) -> list[npt.NDArray[np.float64]]:
-    bands = list(normalisation.bands)
-    result = []
-    for tile in tiles:
-        image = normalisation.apply(tile["image"][..., bands], tile["valid"].astype(np.float32))
-        result.append(1.0 / (1.0 + np.exp(-predict_logits(model, image[None])[0].astype(np.float64))))
+    model: keras.Model, keys: Collection[str], batches: Iterable[dict[str, Any]], size: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Returns [size, size], the middle of what the model says of each of some tiles."""
+    result = {}
+    for batch in batches:
+        wanted = {key.decode(): place for place, key in enumerate(batch["key"]) if key.decode() in keys}
+        if wanted:
+            logits = predict_logits(model, batch["image"]).astype(np.float64)
+            margin = (logits.shape[1] - size) // 2
+            inner = slice(margin, margin + size)
+            for key, place in wanted.items():
+                result[key] = 1.0 / (1.0 + np.exp(-logits[place, inner, inner]))
     return result
 
 

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
+
+# Layer -> its variables, in the layer's order.
+LayerWeights = dict[str, list[np.ndarray]]
 
 # Stride -> features [batch, size / stride, size / stride, channels], finest first.
 Pyramid = dict[int, Any]
@@ -39,6 +43,8 @@ class Encoder:
       imagenet: whether its library offers ImageNet weights.
       build: gives a Keras model from float [batch, size, size, bands] to a list of features, one a level, finest
         first. A dilated encoder gives fewer levels: of those with the same stride only the deepest.
+      library: gives the weights of its library's model for red, green and blue: "imagenet" downloads them, anything
+        else is a file that the library's `save_weights` has written. None: it is no library's.
     """
 
     name: str
@@ -46,6 +52,7 @@ class Encoder:
     strides: tuple[int, ...]
     imagenet: bool
     build: Callable[[EncoderRequest], keras.Model]
+    library: Callable[[str], LayerWeights] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,30 @@ import keras
 from keras import layers
 
 from mmls_tf.errors import UsageError
+from mmls_tf.models.decoders.deeplabv3 import deeplabv3_decoder
+from mmls_tf.models.decoders.deeplabv3plus import deeplabv3plus_decoder
+from mmls_tf.models.decoders.pspnet import pspnet_decoder
+from mmls_tf.models.decoders.segformer import segformer_decoder
 from mmls_tf.models.decoders.unet import unet_decoder
+from mmls_tf.models.decoders.unetplusplus import unetplusplus_decoder
 from mmls_tf.models.encoders.table import encoder_named
+from mmls_tf.models.fusion import fused_pyramid
 from mmls_tf.models.layers import conv_block, logits_head, require_multiple, upsample
 from mmls_tf.models.pyramid import Decoder, EncoderRequest, as_pyramid
 from mmls_tf.models.spec import ModelSpec
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
-_DETAIL_FILTERS = 16
 
 DECODERS: dict[str, Decoder] = {
     decoder.name: decoder
-    for decoder in (Decoder("unet", "U-Net", "arXiv 1505.04597", 0, True, unet_decoder),)
+    for decoder in (
+        Decoder("unet", "U-Net", "arXiv 1505.04597", 0, True, unet_decoder),
+        Decoder("unetplusplus", "UNet++", "arXiv 1807.10165", 0, True, unetplusplus_decoder),
+        Decoder("pspnet", "PSPNet", "arXiv 1612.01105", 8, False, pspnet_decoder),
+        Decoder("deeplabv3", "DeepLabv3", "arXiv 1706.05587", 8, False, deeplabv3_decoder),
+        Decoder("deeplabv3plus", "DeepLabv3+", "arXiv 1802.02611", 16, False, deeplabv3plus_decoder),
+        Decoder("segformer", "SegFormer", "arXiv 2105.15203", 0, False, segformer_decoder),
+    )
 }
 
 
@@ -48,19 +60,22 @@ def _build(spec: ModelSpec) -> keras.Model:
     if spec.decoder not in DECODERS:
         raise UsageError(f"--model={spec.decoder}: expected one of {', '.join(DECODERS)}")
     decoder, encoder = DECODERS[spec.decoder], encoder_named(spec.encoder)
-    require_multiple(spec.tile_size, encoder.strides[-1])
+    coarsest = encoder.strides[-1]
+    require_multiple(spec.tile_size, min(coarsest, decoder.output_stride or coarsest))
     image = keras.Input((spec.tile_size, spec.tile_size, len(spec.bands)), name="image")
     request = EncoderRequest("encoder", spec.tile_size, len(spec.bands), spec.filters, decoder.output_stride)
-    pyramid = as_pyramid(encoder.build(request)(image), spec.tile_size)
-    detail = conv_block(image, _DETAIL_FILTERS, "detail") if spec.full_skip and 1 not in pyramid else None
-    if detail is not None and decoder.every_level:
-        pyramid = {1: detail, **pyramid}
+    if spec.fusion == "none":
+        pyramid = as_pyramid(encoder.build(request)(image), spec.tile_size)
+    else:
+        pyramid = fused_pyramid(spec.fusion, encoder, request, spec.bands, image)
+    if spec.full_skip and 1 not in pyramid:
+        pyramid = {1: conv_block(image, spec.filters, "detail"), **pyramid}
     x, stride = decoder.build(pyramid, spec.filters)
-    if detail is not None and not decoder.every_level:
-        x, stride = _refine(x, stride, detail)
+    if spec.full_skip and not decoder.every_level:
+        x, stride = _refine(x, stride, pyramid[1], spec.filters), 1
     return keras.Model(image, logits_head(x, stride), name=spec.decoder)
 
 
-def _refine(x: Any, stride: int, detail: Any) -> tuple[Any, int]:
+def _refine(x: Any, stride: int, detail: Any, filters: int) -> Any:
     x = layers.Concatenate(name="refine_skip")([upsample(x, stride, "refine_resize"), detail])
-    return conv_block(x, _DETAIL_FILTERS, "refine"), 1
+    return conv_block(x, filters, "refine")

@@ -36,17 +36,23 @@ def find_device() -> Device:
 
 def choose_jit(option: str, device: Device) -> tuple[bool, str]:
     """Returns whether to compile with XLA, and why. `option` is auto, on or off."""
+    if option == "off" and device.backend == "jax":
+        return False, "--jit=off: JAX runs one operation at a time, which is slow"
     if option != "auto":
         return option == "on", f"--jit={option}"
+    if device.backend == "jax":
+        return True, "auto: JAX is made for it, and slow without"
     if device.kind == "CPU":
         return False, "auto: on a CPU it is slower"
     return True, f"auto: on a {device.kind} it is faster"
 
 
-def choose_precision(option: str, device: Device) -> tuple[str, str]:
-    """Returns float32 or bfloat16, and why. `option` may be auto."""
+def choose_precision(option: str, device: Device, jit: bool = False) -> tuple[str, str]:
+    """Returns float32 or bfloat16, and why, for a model that XLA compiles or does not. `option` may be auto."""
     if option != "auto":
         return option, f"--precision={option}"
+    if device.kind == "CPU" and jit:
+        return "float32", "auto: XLA gains nothing from bfloat16 on a CPU"
     if device.fast_bfloat16:
         return "bfloat16", f"auto: this {device.kind} computes in it"
     return "float32", "auto: this CPU has neither AVX512_BF16 nor AMX"

@@ -37,7 +37,7 @@ class RunRecord:
 
     Attributes:
       fingerprint: of the data set that the run is trained on.
-      precision, jit, device: what was used, not what was asked for.
+      precision, jit, backend, device: what was used, not what was asked for.
     """
 
     config: TrainConfig
@@ -48,6 +48,7 @@ class RunRecord:
     normalisation: Normalisation
     precision: str
     jit: bool
+    backend: str
     device: str
     parameters: int
     versions: dict[str, str]
@@ -130,6 +131,7 @@ class RunFolder:
           RunFolderError: it was not saved.
         """
         from mmls_tf import losses, metrics  # noqa: F401  # registers what a saved model may name
+        from mmls_tf.models import registry  # noqa: F401  # and its layers
 
         path = self.weights(which)
         if not path.is_file():

@@ -11,19 +11,23 @@ from typing import Any
 import keras
 
 from mmls_tf import __version__
+from mmls_tf.backend import choose_backend
 from mmls_tf.bands import BAND_NAMES, parse_bands
 from mmls_tf.config import TrainConfig
 from mmls_tf.data.dataset import Dataset, open_dataset, verify_splits
+from mmls_tf.data.input import evaluation_input, training_input
 from mmls_tf.data.normalise import Normalisation
-from mmls_tf.data.pipeline import InputConfig, evaluation_batches, training_batches
-from mmls_tf.losses import BceDice
+from mmls_tf.data.pipeline import InputConfig
+from mmls_tf.losses import make_loss
 from mmls_tf.metrics import WatchedMiou
 from mmls_tf.models.registry import build_model
 from mmls_tf.models.spec import ModelSpec
 from mmls_tf.schema import SCHEMA_VERSION, TRAINING_SPLITS
 from mmls_tf.training.callbacks import Checkpoints, EpochLine, StopIfNotFinite
+from mmls_tf.training.compilation import require_lowering
 from mmls_tf.training.device import choose_jit, choose_precision, find_device, require_compiled
 from mmls_tf.training.run_folder import RunFolder, RunRecord
+from mmls_tf.training.warm_start import warm_start
 
 _GRADIENT_NORM = 1.0
 
@@ -34,8 +38,10 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     Raises:
       DatasetError: the data set is missing, unlabelled, or does not match its manifest.
       RunFolderError: the run folder is in use.
+      UsageError: Keras runs on another backend than `config.backend`.
       CompilationError: XLA was asked for and the model cannot be compiled.
     """
+    choose_backend(config.backend)
     dataset = open_dataset(Path(config.data))
     for split in TRAINING_SPLITS:  # val decides which epoch was best, so it is needed, with masks
         dataset.labelled_split(split)
@@ -43,11 +49,14 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     normalisation = Normalisation.from_statistics(dataset.manifest.statistics, parse_bands(config.bands))
     device = find_device()
     jit, why_jit = choose_jit(config.jit, device)
-    precision, why_precision = choose_precision(config.precision, device)
+    precision, why_precision = choose_precision(config.precision, device, jit)
     model = build_model(model_spec(config, dataset.manifest.tile_size), precision, config.seed)
-    batches = training_batches(dataset, normalisation, _input_config(config))
+    started_from = warm_start(model, config) if config.pretrained else []
+    batches = training_input(dataset, normalisation, _input_config(config))
     steps = dataset.split("train").tiles // config.batch
     compile_model(model, config, steps, jit)
+    if jit:
+        require_lowering(model, config.batch)
     record = RunRecord(
         config=config,
         schema_version=SCHEMA_VERSION,
@@ -57,9 +66,10 @@ def train(config: TrainConfig, command: str) -> RunFolder:
         normalisation=normalisation,
         precision=precision,
         jit=jit,
+        backend=device.backend,
         device=str(device),
         parameters=model.count_params(),
-        versions=_versions(),
+        versions=_versions(device.backend),
         command=command,
     )
     folder = RunFolder.create(Path(config.run_folder), record, config.overwrite)
@@ -69,6 +79,8 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     print(
         f"model      {config.model} on {config.encoder}, {record.parameters:,} parameters, bands {config.bands}"
     )
+    for line in started_from:
+        print(f"pretrained {line}")
     print(
         f"data       {config.data}, {dataset.split('train').tiles} train and {dataset.split('val').tiles} val tiles"
     )
@@ -82,7 +94,7 @@ def model_spec(config: TrainConfig, tile_size: int) -> ModelSpec:
         decoder=config.model,
         encoder=config.encoder,
         filters=config.filters,
-        tile_size=tile_size,
+        tile_size=tile_size + 2 * config.context,
         bands=tuple(BAND_NAMES[index] for index in parse_bands(config.bands)),
         fusion=config.fusion,
         full_skip=config.full_skip,
@@ -91,7 +103,14 @@ def model_spec(config: TrainConfig, tile_size: int) -> ModelSpec:
 
 def _input_config(config: TrainConfig) -> InputConfig:
     return InputConfig(
-        config.batch, config.seed, config.augment, config.band_dropout, config.dropped_together
+        batch=config.batch,
+        seed=config.seed,
+        augment=config.augment,
+        band_dropout=config.band_dropout,
+        dropped_together=config.dropped_together,
+        context=config.context,
+        context_from=config.context_from,
+        windows=config.windows,
     )
 
 
@@ -103,7 +122,12 @@ def compile_model(model: keras.Model, config: TrainConfig, steps: int, jit: bool
         clipnorm=_GRADIENT_NORM,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(optimizer=optimizer, loss=BceDice(), metrics=[WatchedMiou()], jit_compile=jit)
+    model.compile(
+        optimizer=optimizer,
+        loss=make_loss(config.loss, config.label_smoothing, config.landslide_weight),
+        metrics=[WatchedMiou()],
+        jit_compile=jit,
+    )
     if jit:
         require_compiled(model)
 
@@ -131,7 +155,9 @@ def _fit(
     steps: int,
     folder: RunFolder,
 ) -> None:
-    validation = evaluation_batches(dataset, "val", normalisation, config.batch)
+    validation = evaluation_input(
+        dataset, "val", normalisation, config.batch, config.context, config.context_from
+    )
     validation = validation.map(lambda tile: (tile["image"], tile["target"])).cache()
     checkpoints = Checkpoints(folder)
     started = time.perf_counter()
@@ -160,8 +186,8 @@ def _fit(
     )
 
 
-def _versions() -> dict[str, str]:
-    names = ("keras", "numpy", "tensorflow")
+def _versions(backend: str) -> dict[str, str]:
+    names = ("keras", "numpy", "tensorflow", *(("jax", "jaxlib") if backend == "jax" else ()))
     return {
         "mmls_tf": __version__,
         "python": platform.python_version(),

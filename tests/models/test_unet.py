@@ -64,7 +64,7 @@ def test_every_trainable_variable_gets_a_finite_gradient() -> None:
 
 def test_mixed_precision_computes_in_bfloat16_and_keeps_variables_and_logits_in_float32() -> None:
     model = small(precision="bfloat16")
-    assert model.get_layer("encoder").get_layer("level0_conv_a").compute_dtype == "bfloat16"
+    assert model.get_layer("encoder").get_layer("level0_a_conv").compute_dtype == "bfloat16"
     assert {variable.dtype for variable in model.variables} == {"float32"}
     assert keras.config.dtype_policy().name == "float32", "the policy outside is left as it was"
     logits = model(images())

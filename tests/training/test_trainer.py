@@ -145,7 +145,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_no_checkpoint_keeps_it(
         def call(self, y_true: object, y_pred: object) -> object:
             return keras.ops.sum(y_pred) * float("nan")
 
-    monkeypatch.setattr(trainer, "BceDice", Broken)
+    monkeypatch.setattr(trainer, "make_loss", lambda *_: Broken())
     with pytest.raises(
         TrainingError, match="epoch 1: expected a finite loss, found nan; lower --learning_rate"
     ):

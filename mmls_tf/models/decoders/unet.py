@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 from keras import layers
@@ -12,13 +11,22 @@ from mmls_tf.models.pyramid import Pyramid
 
 
 def unet_decoder(pyramid: Pyramid, filters: int) -> tuple[Any, int]:
-    """Goes from the coarsest level to the finest; each has as many filters as its skip."""
-    strides = sorted(pyramid, reverse=True)
-    x = pyramid[strides[0]]
-    for below, stride in pairwise(strides):
-        skip = pyramid[stride]
-        x = layers.Concatenate(name=f"skip{stride}")(
-            [upsample(x, below // stride, f"up{stride}_resize"), skip]
-        )
-        x = conv_block(x, skip.shape[-1], f"up{stride}")
-    return x, strides[-1]
+    """Doubles the resolution until it is full, beside the encoder's features wherever there are any.
+
+    Args:
+      filters: of the last block, at full resolution; one at stride s has s times as many, so 16 gives 256, 128, 64,
+        32 and 16, the widths that U-Nets over pretrained encoders commonly have.
+    """
+    coarsest = max(pyramid)
+    return expand(pyramid[coarsest], coarsest, pyramid, filters), 1
+
+
+def expand(x: Any, stride: int, skips: Pyramid, filters: int) -> Any:
+    """Goes from `stride` to full resolution by the blocks of a U-Net; those at strides not in `skips` have no skip."""
+    while stride > 1:
+        stride //= 2
+        x = upsample(x, 2, f"up{stride}_resize")
+        if stride in skips:
+            x = layers.Concatenate(name=f"skip{stride}")([x, skips[stride]])
+        x = conv_block(x, filters * stride, f"up{stride}")
+    return x

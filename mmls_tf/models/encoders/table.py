@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from mmls_tf.errors import UsageError
 from mmls_tf.models.encoders import plain
+from mmls_tf.models.encoders.applications import APPLICATIONS
+from mmls_tf.models.encoders.keras_cv import RESNETS
+from mmls_tf.models.encoders.mit import MIXTRANSFORMERS
 from mmls_tf.models.pyramid import Encoder
 
+_PLAIN = Encoder("plain", "ours", plain.STRIDES, False, plain.plain_encoder)
+
 ENCODERS: dict[str, Encoder] = {
-    encoder.name: encoder
-    for encoder in (Encoder("plain", "ours", plain.STRIDES, False, plain.plain_encoder),)
+    encoder.name: encoder for encoder in (_PLAIN, *RESNETS, *APPLICATIONS, *MIXTRANSFORMERS)
 }
 
 

@@ -1,0 +1,212 @@
+"""One process of the model grid: a training step and a prediction of each model, with XLA and without, compared.
+
+    KERAS_BACKEND=tensorflow python -m benchmarks.grid_cell '{"decoder": "unet", "precision": "bfloat16"}' ...
+
+Prints one JSON object a model, on a line of its own. What XLA made is read from the dump that it writes of
+everything it compiles (`--xla_dump_to`): a module that is not there was not compiled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mmls_tf.backend import start_backend
+from mmls_tf.bands import BAND_NAMES
+
+Array = npt.NDArray[np.floating]
+_MODULES = {
+    ("tensorflow", "train"): "one_step_on_data",
+    ("tensorflow", "predict"): "one_step_on_data",
+    ("jax", "train"): "jit_train_step",
+    ("jax", "predict"): "jit_predict_step",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model of the grid, with the batch it is fed."""
+
+    decoder: str = "unet"
+    encoder: str = "plain"
+    fusion: str = "none"
+    full_skip: bool = False
+    precision: str = "float32"
+    filters: int = 4
+    tile_size: int = 32
+    batch: int = 4
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a prediction and one step of gradient descent with rate 1 gave; `gradients` are what it took away."""
+
+    logits: Array
+    loss: float
+    gradients: dict[str, Array]
+    statistics: dict[str, Array]
+    seconds: float
+    parameters: int
+
+
+def seeded_batch(cell: Cell) -> tuple[Array, Array]:
+    """Returns images and a target that has to do with them, some labels unknown and some pixels invalid.
+
+    Smooth images and a learnable target: the gradient of noise is mostly cancellation, which bfloat16 cannot hold.
+    """
+    size, rng = cell.tile_size, np.random.default_rng(0)
+    y, x = np.mgrid[:size, :size] / size
+    waves = rng.uniform(-2, 2, (4, cell.batch, 1, 1, len(BAND_NAMES), 3)) * np.pi
+    images = sum(np.sin(wave[..., 0] + wave[..., 1] * x[..., None] + wave[..., 2] * y[..., None]) for wave in waves)
+    images = (images / 2 + rng.normal(0, 0.1, images.shape)).astype(np.float32)
+    mask = (images[..., :1] > 0).astype(np.float32)
+    mask[:, : size // 8] = 255
+    valid = np.ones_like(mask)
+    valid[:, :, : size // 8] = 0
+    return images, np.concatenate([mask, valid], axis=-1)
+
+
+@lru_cache(maxsize=2)
+def one_step(cell: Cell, jit: bool) -> Step:
+    """Builds the model anew, predicts, and trains one step. Plain descent: AdamW would divide noise by itself."""
+    import keras
+
+    from mmls_tf.losses import BceDice
+    from mmls_tf.models.registry import build_model
+    from mmls_tf.models.spec import ModelSpec
+    from mmls_tf.training.device import require_compiled
+
+    images, target = seeded_batch(cell)
+    spec = ModelSpec(
+        cell.decoder, cell.encoder, cell.filters, cell.tile_size, BAND_NAMES, cell.fusion, cell.full_skip
+    )
+    model = build_model(spec, cell.precision, 0)
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss=BceDice(), jit_compile=jit)
+    if jit:
+        require_compiled(model)
+    started = time.perf_counter()
+    logits = np.asarray(model.predict_on_batch(images), np.float32)
+    before = _values(model.trainable_variables)
+    loss = float(np.asarray(model.train_on_batch(images, target)).ravel()[0])
+    after = _values(model.trainable_variables)
+    return Step(
+        logits,
+        loss,
+        {path: value - after[path] for path, value in before.items()},
+        _values(model.non_trainable_variables),
+        time.perf_counter() - started,
+        model.count_params(),
+    )
+
+
+def measure(cell: Cell, dump: Path) -> dict[str, Any]:
+    """Compares a step with XLA to one without, and reads what XLA compiled.
+
+    Errors are relative to the uncompiled step in the L2 norm: of all logits, of the whole gradient, and of the
+    gradient of the variable where it is worst. In bfloat16, whose rounding differs wherever operations are fused,
+    both gradients are compared with that of float32 instead.
+    """
+    import keras
+
+    backend = keras.backend.backend()
+    plain = one_step(cell, jit=False)
+    seen = set(dump.iterdir())
+    compiled = one_step(cell, jit=True)
+    modules = [path for path in sorted(dump.iterdir()) if path not in seen]
+    result: dict[str, Any] = {
+        **dataclasses.asdict(cell),
+        "backend": backend,
+        "parameters": plain.parameters,
+        "loss": round(plain.loss, 6),
+        "loss_difference": abs(plain.loss - compiled.loss),
+        "logit_error": distance(compiled.logits, plain.logits),
+        "statistics_error": worst_distance(compiled.statistics, plain.statistics),
+        "gradient_error": distance(_flat(compiled.gradients), _flat(plain.gradients)),
+        "worst_gradient_error": worst_distance(compiled.gradients, plain.gradients),
+        "finite": bool(np.isfinite(_flat(compiled.gradients)).all() and np.isfinite(compiled.logits).all()),
+        "seconds": {"uncompiled": round(plain.seconds, 1), "xla": round(compiled.seconds, 1)},
+        "hlo": hlo_summary(modules, backend),
+    }
+    if cell.precision != "float32":
+        exact = _flat(one_step(dataclasses.replace(cell, precision="float32"), jit=False).gradients)
+        result["gradient_error_to_float32"] = {
+            "uncompiled": distance(_flat(plain.gradients), exact),
+            "xla": distance(_flat(compiled.gradients), exact),
+        }
+    return result
+
+
+def hlo_summary(paths: list[Path], backend: str) -> dict[str, dict[str, int]]:
+    """Counts what the optimised HLO of the prediction and of the training step holds; they come in that order."""
+    texts = [path.read_text() for path in paths if path.name.endswith("after_optimizations.txt")]
+    names = [_MODULES[backend, kind] for kind in ("predict", "train")]
+    found = [text for text in texts if any(name in text.partition("\n")[0] for name in names)]
+    if len(found) != 2:
+        raise RuntimeError(f"expected HLO of a prediction and of a training step, found {len(found)} modules")
+    return {kind: count_hlo(text) for kind, text in zip(("predict", "train"), found, strict=True)}
+
+
+def count_hlo(text: str) -> dict[str, int]:
+    """Returns the bytes of an HLO module and how many instructions, convolutions and fusions it has."""
+    instructions = re.findall(r"^\s+(?:ROOT )?%?[\w.-]+ = .*?([a-z][\w-]*)\(", text, re.MULTILINE)
+    library_convolutions = len(re.findall(r'custom_call_target="[^"]*\$conv', text))
+    return {
+        "bytes": len(text),
+        "instructions": len(instructions),
+        "convolutions": instructions.count("convolution") + library_convolutions,
+        "fusions": instructions.count("fusion"),
+    }
+
+
+def distance(value: Array, reference: Array) -> float:
+    """Returns |value - reference| / |reference| in the L2 norm."""
+    return float(np.linalg.norm(value - reference) / max(np.linalg.norm(reference), 1e-12))
+
+
+def worst_distance(values: dict[str, Array], references: dict[str, Array]) -> float:
+    """Returns the greatest distance of a variable; norms under a thousandth of the largest count as that."""
+    floor = 1e-3 * max((float(np.linalg.norm(value)) for value in references.values()), default=0.0)
+    return max(
+        (
+            float(np.linalg.norm(values[path] - reference)) / max(float(np.linalg.norm(reference)), floor, 1e-12)
+            for path, reference in references.items()
+        ),
+        default=0.0,
+    )
+
+
+def _values(variables: Any) -> dict[str, Array]:
+    from keras import ops
+
+    return {variable.path: np.asarray(ops.convert_to_numpy(variable), np.float64) for variable in variables}
+
+
+def _flat(values: dict[str, Array]) -> Array:
+    return np.concatenate([value.ravel() for value in values.values()])
+
+
+def main() -> None:
+    """Measures every cell given on the command line."""
+    with tempfile.TemporaryDirectory() as dump:
+        # Read when XLA is first used, so before the backend starts.
+        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={dump} --xla_dump_hlo_as_text"
+        os.environ["XLA_FLAGS"] = flags
+        start_backend("auto")
+        for text in sys.argv[1:]:
+            print(json.dumps(measure(Cell(**json.loads(text)), Path(dump))), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Times models beside the same networks in PyTorch, in turn, every run in a process of its own.
+
+    python -m benchmarks.models --torch_python=/path/to/python [--rounds=5] [--steps=20]
+
+On both sides a training step is forward, BCE and Dice loss, backward, gradient clipping and AdamW on 16 tiles of 128 x
+128 pixels and seven bands; inference ends with float32 logits in NumPy. PyTorch runs channels_last, in float32 and
+under autocast to bfloat16; `default` is what `mmls_tf.train` chooses on this machine. A network that has not the same
+number of trainable parameters on both sides is an error. Prints one JSON object; ratios are of runs of the same round.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+from mmls_tf.entry import config_from_flags, define_flags, option, run
+from mmls_tf.errors import UsageError
+
+PHASES = ("train", "infer")
+NETWORKS = ("unet", "deeplabv3plus")
+# In this order, so that runs that are compared follow one another.
+VARIANTS = {
+    "PyTorch float32": ("torch", "float32"),
+    "mmls_tf float32": ("keras", "float32"),
+    "mmls_tf default": ("keras", "auto"),
+    "PyTorch bfloat16": ("torch", "bfloat16"),
+}
+RATIOS = (
+    ("mmls_tf float32", "PyTorch float32"),
+    ("mmls_tf default", "PyTorch float32"),
+    ("mmls_tf default", "PyTorch bfloat16"),
+)
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig:
+    """What to run, how often."""
+
+    torch_python: str = option(None, "Python interpreter that has PyTorch and NumPy.")
+    network: str = option("all", "Network to time; all: every one.", ("all", *NETWORKS))
+    rounds: int = option(5, "Rounds of all variants in turn.")
+    steps: int = option(20, "Training steps that are timed a run; twice as many for inference.")
+
+    def __post_init__(self) -> None:
+        for name in ("rounds", "steps"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"--{name}={getattr(self, name)}: expected 1 or more")
+
+
+def measure(config: BenchmarkConfig, network: str, side: str, precision: str) -> dict[str, Any]:
+    """Runs one variant once in a new process.
+
+    Raises:
+      UsageError: the interpreter cannot run it.
+    """
+    python = config.torch_python if side == "torch" else sys.executable
+    words = [python, "-m", f"benchmarks.{side}_models", network, precision, str(config.steps)]
+    result = subprocess.run(words, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise UsageError(
+            f"{' '.join(words)}: expected a result, found exit code {result.returncode}:\n{result.stderr}"
+        )
+    return dict(json.loads(result.stdout.splitlines()[-1]))
+
+
+def versions(torch_python: str) -> dict[str, str]:
+    """Returns the versions of what is compared.
+
+    Raises:
+      UsageError: the interpreter has no PyTorch.
+    """
+    words = [torch_python, "-c", "import torch; print(torch.__version__)"]
+    try:
+        result = subprocess.run(words, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise UsageError(f"--torch_python={torch_python}: expected PyTorch, found {error}") from error
+    return {
+        "torch": result.stdout.strip(),
+        **{name: metadata.version(name) for name in ("tensorflow", "keras")},
+    }
+
+
+def summarise(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Tiles per second of every run and their median, and ratios round by round with their median."""
+    result: dict[str, Any] = {}
+    for name, found in runs.items():
+        result[name] = {phase: _with_median([r[phase] for r in found], 1) for phase in PHASES}
+        if "precision" in found[0]:
+            result[name]["precision"] = found[0]["precision"]
+    for ours, theirs in RATIOS:
+        pairs = list(zip(runs[ours], runs[theirs], strict=True))
+        result[f"{ours} / {theirs}"] = {
+            phase: _with_median([one[phase] / other[phase] for one, other in pairs], 2) for phase in PHASES
+        }
+    return result
+
+
+def _with_median(values: list[float], digits: int) -> dict[str, Any]:
+    return {
+        "median": round(statistics.median(values), digits),
+        "rounds": [round(value, digits) for value in values],
+    }
+
+
+def race(config: BenchmarkConfig, network: str) -> dict[str, Any]:
+    """Runs all variants of a network in turn.
+
+    Raises:
+      UsageError: both sides have not the same number of trainable parameters.
+    """
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in VARIANTS}
+    for number in range(config.rounds):
+        for name, (side, precision) in VARIANTS.items():
+            found = measure(config, network, side, precision)
+            runs[name].append(found)
+            rates = ", ".join(f"{phase} {found[phase]:.1f} tiles/s" for phase in PHASES)
+            print(f"{network}, round {number + 1}, {name}: {rates}", file=sys.stderr)
+    counts = {name: found[0]["parameters"] for name, found in runs.items()}
+    if len(set(counts.values())) > 1:
+        raise UsageError(f"{network}: expected the same parameters on both sides, found {counts}")
+    return {"parameters": counts["PyTorch float32"], **summarise(runs)}
+
+
+def main() -> None:
+    """Times the networks and prints the result."""
+    config = config_from_flags(BenchmarkConfig)
+    networks = NETWORKS if config.network == "all" else (config.network,)
+    result = {
+        "cores": os.cpu_count(),
+        "versions": versions(config.torch_python),
+        **{network: race(config, network) for network in networks},
+    }
+    print(json.dumps(result, indent=1))
+
+
+define_flags(BenchmarkConfig)
+
+if __name__ == "__main__":
+    run(main)

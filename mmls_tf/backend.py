@@ -1,0 +1,59 @@
+"""The Keras backend of this process: chosen before Keras is imported, since afterwards it cannot change."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from importlib import util
+
+from mmls_tf.config import BACKENDS
+from mmls_tf.errors import UsageError
+from mmls_tf.quiet import load_tensorflow
+
+_VARIABLE = "KERAS_BACKEND"
+
+
+def start_backend(option: str) -> str:
+    """Chooses the backend, loads TensorFlow quietly (it reads the data under either), and returns the choice.
+
+    Raises:
+      UsageError: as `choose_backend`.
+    """
+    backend = choose_backend(option)
+    logging.getLogger("jax").setLevel(logging.WARNING)  # it reports every accelerator that it does not find
+    load_tensorflow()
+    return backend
+
+
+def choose_backend(option: str) -> str:
+    """Returns the backend that Keras runs on, or will when it is imported.
+
+    Args:
+      option: tensorflow or jax, whatever the environment says; auto: KERAS_BACKEND, or else TensorFlow. What a
+        user's `keras.json` says does not count: the same command does the same everywhere.
+
+    Raises:
+      UsageError: Keras runs on another backend already, the environment names one that is not supported, or JAX
+        is not installed.
+    """
+    loaded = _loaded_backend()
+    asked = f"--backend={option}"
+    if option == "auto":
+        option = loaded or os.environ.get(_VARIABLE) or "tensorflow"
+        asked = f"{_VARIABLE}={option}"
+    if option not in BACKENDS:
+        raise UsageError(f"{asked}: expected one of {', '.join(BACKENDS)}; unset it, or give --backend")
+    if loaded and loaded != option:
+        raise UsageError(
+            f"{asked}: expected that Keras is not loaded yet, found it running on {loaded}; a process has one "
+            "backend, so start another one"
+        )
+    if option == "jax" and util.find_spec("jax") is None:
+        raise UsageError(f'{asked}: expected JAX, found it not installed; get it with `pip install ".[jax]"`')
+    os.environ[_VARIABLE] = option
+    return option
+
+
+def _loaded_backend() -> str | None:
+    return sys.modules["keras"].config.backend() if "keras" in sys.modules else None

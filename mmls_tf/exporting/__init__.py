@@ -1,0 +1,1 @@
+"""Trained runs in a form that other programs serve: TensorFlow SavedModels."""

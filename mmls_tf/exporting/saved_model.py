@@ -1,0 +1,134 @@
+"""A run as a TensorFlow SavedModel: canonical bands in, logits and probabilities out, no code of ours needed.
+
+    model = tf.saved_model.load("exported")
+    model.serve(image, valid)["probability"]
+
+image        float32 [batch, size, size, 7], the canonical bands of `mmls_tf.bands`: (raw value - offset) / scale; the
+             public release holds them so, GeoTIFFs hold raw values. Any batch; `size` is the run's.
+valid        uint8 [batch, size, size], 1 where every band has data; what the image holds elsewhere does not matter.
+logits       float32 [batch, size, size, 1]
+probability  float32 [batch, size, size, 1], the sigmoid of the logits
+
+The choice of bands and their normalisation are inside. `assets.extra/mmls.json` says all this in numbers.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from mmls_tf.bands import BANDS
+from mmls_tf.config import ExportConfig
+from mmls_tf.data.normalise import Normalisation
+from mmls_tf.errors import MmlsError, RunFolderError, UsageError
+from mmls_tf.training.run_folder import RunFolder, RunRecord
+
+# Largest difference of a probability that fused kernels make: float32 holds 7 digits, bfloat16 less than 3.
+_TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
+
+
+class ExportError(MmlsError):
+    """An exported model does not give what the model gives."""
+
+
+def export(config: ExportConfig) -> Path:
+    """Writes a run as a SavedModel, reads it back, compares, and only then gives it its name.
+
+    Raises:
+      RunFolderError: the run is missing or not finished.
+      UsageError: something is at --out already.
+      ExportError: what was written does not give the model's probabilities.
+    """
+    folder, record = RunFolder.open(Path(config.run))
+    if not folder.finished:
+        raise RunFolderError(
+            f"--run={config.run}: expected a finished run, found no summary.json; training is still going on or was "
+            "interrupted: train again with --overwrite"
+        )
+    out = Path(config.out)
+    if out.exists():
+        raise UsageError(
+            f"--out={out}: expected a new folder, found something there; give another, or remove it"
+        )
+    model = folder.load_model(config.weights)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of an export that was interrupted
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _write(model, record.normalisation, partial)
+        _compare(model, record, partial)
+        _describe(partial, folder, record, config.weights, model)
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return out
+
+
+def _write(model: keras.Model, normalisation: Normalisation, path: Path) -> None:
+    def serve(image: Any, valid: Any) -> dict[str, Any]:
+        known = ops.cast(valid, "float32")
+        # Not by multiplication: an invalid pixel may hold NaN or 1e38.
+        chosen = ops.where(known[..., None] > 0, ops.take(image, normalisation.bands, axis=-1), 0.0)
+        logits = model(normalisation.apply(chosen, known), training=False)
+        return {"logits": logits, "probability": ops.sigmoid(logits)}
+
+    plane = (None, *model.input_shape[1:3])
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint(
+        "serve",
+        serve,
+        input_signature=[
+            keras.InputSpec(shape=(*plane, len(BANDS)), dtype="float32", name="image"),
+            keras.InputSpec(shape=plane, dtype="uint8", name="valid"),
+        ],
+    )
+    archive.write_out(str(path), verbose=False)
+
+
+def _compare(model: keras.Model, record: RunRecord, path: Path) -> None:
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    plane = (2, *model.input_shape[1:3])
+    image = rng.random((*plane, len(BANDS)), np.float32)
+    valid = (rng.random(plane) > 0.1).astype(np.uint8)
+    bands = list(record.normalisation.bands)
+    normalised = record.normalisation.apply(image[..., bands], valid.astype(np.float32))
+    expected = np.asarray(ops.sigmoid(model(normalised, training=False)))
+    loaded = tf.saved_model.load(str(path))  # kept by name: it owns the variables
+    found = loaded.serve(image, valid)["probability"].numpy()
+    difference = float(np.abs(found - expected).max())
+    if not difference <= _TOLERANCE[record.precision]:
+        raise ExportError(
+            f"{record.config.run_folder}: expected probabilities of the exported model within "
+            f"{_TOLERANCE[record.precision]:g} of the model's, found a difference of {difference:g}"
+        )
+
+
+def _describe(path: Path, folder: RunFolder, record: RunRecord, weights: str, model: keras.Model) -> None:
+    description = {
+        "run": str(folder.root),
+        "weights": weights,
+        "weights_sha256": hashlib.sha256(folder.weights(weights).read_bytes()).hexdigest(),
+        "size": model.input_shape[1],
+        "bands": [dataclasses.asdict(band) for band in BANDS],
+        "canonical": "(raw value - offset) / scale",
+        "normalisation": dataclasses.asdict(record.normalisation),
+        "scaling": record.scaling,
+        "precision": record.precision,
+        "data_fingerprint": record.fingerprint,
+        "versions": record.versions,
+    }
+    extra = path / "assets.extra"  # where TensorFlow's loaders do not look
+    extra.mkdir()
+    (extra / "mmls.json").write_text(json.dumps(description, indent=1) + "\n", encoding="utf-8")

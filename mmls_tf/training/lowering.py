@@ -1,0 +1,40 @@
+"""The training step as StableHLO for a device that is not there: JAX lowers for TPUs and GPUs on any machine."""
+
+from __future__ import annotations
+
+import re
+
+import keras
+import numpy as np
+
+from mmls_tf.training.compilation import jax_state
+
+_HOST_OPERATIONS = re.compile(
+    r"custom_call @(\w*callback\w*)|\b(stablehlo\.(?:infeed|outfeed|send|recv))\b", re.IGNORECASE
+)
+_DYNAMIC_TYPE = re.compile(r"tensor<[^>]*\?[^>]*>")
+
+
+def lowered_train_step(model: keras.Model, batch: int, platform: str) -> str:
+    """Returns the StableHLO of the step that Keras's JAX trainer runs: forward pass, loss, gradients, update, metrics.
+
+    Args:
+      model: compiled, under the JAX backend.
+      batch: tiles a step; images are float32 [batch, size, size, bands], targets float32 [batch, size, size, 2].
+      platform: tpu, cuda, rocm or cpu; it need not be present.
+    """
+    import jax
+    from jax import export
+
+    image = jax.ShapeDtypeStruct((batch, *model.input_shape[1:]), np.float32)
+    target = jax.ShapeDtypeStruct((*image.shape[:-1], 2), np.float32)
+    zeros = [np.zeros(spec.shape, spec.dtype) for spec in (image, target)]
+    model._symbolic_build(data_batch=tuple(zeros))  # as `fit` does: optimiser and metrics get their variables
+    step = export.export(jax.jit(model.train_step), platforms=[platform])
+    return str(step(jax_state(model, "train"), (image, target)).mlir_module())
+
+
+def obstacles(stablehlo: str) -> list[str]:
+    """Returns what would keep a module from running on an accelerator alone: host callbacks and dynamic shapes."""
+    hosts = {"".join(groups) for groups in _HOST_OPERATIONS.findall(stablehlo)}
+    return sorted(hosts | set(_DYNAMIC_TYPE.findall(stablehlo)))
