@@ -15,6 +15,7 @@ import re
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,12 +28,8 @@ from mmls_tf.backend import start_backend
 from mmls_tf.bands import BAND_NAMES
 
 Array = npt.NDArray[np.floating]
-_MODULES = {
-    ("tensorflow", "train"): "one_step_on_data",
-    ("tensorflow", "predict"): "one_step_on_data",
-    ("jax", "train"): "jit_train_step",
-    ("jax", "predict"): "jit_predict_step",
-}
+# What Keras's trainers call the functions that they compile.
+_STEPS = ("one_step_on_data", "jit_train_step", "jit_predict_step")
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,7 @@ class Step:
     loss: float
     gradients: dict[str, Array]
     statistics: dict[str, Array]
+    hlo: dict[str, dict[str, int]]
     seconds: float
     parameters: int
 
@@ -69,7 +67,9 @@ def seeded_batch(cell: Cell) -> tuple[Array, Array]:
     size, rng = cell.tile_size, np.random.default_rng(0)
     y, x = np.mgrid[:size, :size] / size
     waves = rng.uniform(-2, 2, (4, cell.batch, 1, 1, len(BAND_NAMES), 3)) * np.pi
-    images = sum(np.sin(wave[..., 0] + wave[..., 1] * x[..., None] + wave[..., 2] * y[..., None]) for wave in waves)
+    images = sum(
+        np.sin(wave[..., 0] + wave[..., 1] * x[..., None] + wave[..., 2] * y[..., None]) for wave in waves
+    )
     images = (images / 2 + rng.normal(0, 0.1, images.shape)).astype(np.float32)
     mask = (images[..., :1] > 0).astype(np.float32)
     mask[:, : size // 8] = 255
@@ -78,8 +78,8 @@ def seeded_batch(cell: Cell) -> tuple[Array, Array]:
     return images, np.concatenate([mask, valid], axis=-1)
 
 
-@lru_cache(maxsize=2)
-def one_step(cell: Cell, jit: bool) -> Step:
+@lru_cache(maxsize=4)
+def one_step(cell: Cell, jit: bool, dump: Path) -> Step:
     """Builds the model anew, predicts, and trains one step. Plain descent: AdamW would divide noise by itself."""
     import keras
 
@@ -97,7 +97,9 @@ def one_step(cell: Cell, jit: bool) -> Step:
     if jit:
         require_compiled(model)
     started = time.perf_counter()
+    seen = [set(dump.iterdir())]
     logits = np.asarray(model.predict_on_batch(images), np.float32)
+    seen.append(set(dump.iterdir()))
     before = _values(model.trainable_variables)
     loss = float(np.asarray(model.train_on_batch(images, target)).ravel()[0])
     after = _values(model.trainable_variables)
@@ -106,6 +108,12 @@ def one_step(cell: Cell, jit: bool) -> Step:
         loss,
         {path: value - after[path] for path, value in before.items()},
         _values(model.non_trainable_variables),
+        {
+            "predict": count_hlo(seen[1] - seen[0]),
+            "train": count_hlo(set(dump.iterdir()) - seen[1]),
+        }
+        if jit
+        else {},
         time.perf_counter() - started,
         model.count_params(),
     )
@@ -120,14 +128,10 @@ def measure(cell: Cell, dump: Path) -> dict[str, Any]:
     """
     import keras
 
-    backend = keras.backend.backend()
-    plain = one_step(cell, jit=False)
-    seen = set(dump.iterdir())
-    compiled = one_step(cell, jit=True)
-    modules = [path for path in sorted(dump.iterdir()) if path not in seen]
+    plain, compiled = one_step(cell, False, dump), one_step(cell, True, dump)
     result: dict[str, Any] = {
         **dataclasses.asdict(cell),
-        "backend": backend,
+        "backend": keras.backend.backend(),
         "parameters": plain.parameters,
         "loss": round(plain.loss, 6),
         "loss_difference": abs(plain.loss - compiled.loss),
@@ -137,10 +141,10 @@ def measure(cell: Cell, dump: Path) -> dict[str, Any]:
         "worst_gradient_error": worst_distance(compiled.gradients, plain.gradients),
         "finite": bool(np.isfinite(_flat(compiled.gradients)).all() and np.isfinite(compiled.logits).all()),
         "seconds": {"uncompiled": round(plain.seconds, 1), "xla": round(compiled.seconds, 1)},
-        "hlo": hlo_summary(modules, backend),
+        "hlo": compiled.hlo,
     }
     if cell.precision != "float32":
-        exact = _flat(one_step(dataclasses.replace(cell, precision="float32"), jit=False).gradients)
+        exact = _flat(one_step(dataclasses.replace(cell, precision="float32"), False, dump).gradients)
         result["gradient_error_to_float32"] = {
             "uncompiled": distance(_flat(plain.gradients), exact),
             "xla": distance(_flat(compiled.gradients), exact),
@@ -148,22 +152,20 @@ def measure(cell: Cell, dump: Path) -> dict[str, Any]:
     return result
 
 
-def hlo_summary(paths: list[Path], backend: str) -> dict[str, dict[str, int]]:
-    """Counts what the optimised HLO of the prediction and of the training step holds; they come in that order."""
-    texts = [path.read_text() for path in paths if path.name.endswith("after_optimizations.txt")]
-    names = [_MODULES[backend, kind] for kind in ("predict", "train")]
-    found = [text for text in texts if any(name in text.partition("\n")[0] for name in names)]
-    if len(found) != 2:
-        raise RuntimeError(f"expected HLO of a prediction and of a training step, found {len(found)} modules")
-    return {kind: count_hlo(text) for kind, text in zip(("predict", "train"), found, strict=True)}
+def count_hlo(dumped: Iterable[Path]) -> dict[str, int]:
+    """Counts what the optimised HLO of a step holds; `dumped` are all files that XLA wrote meanwhile.
 
-
-def count_hlo(text: str) -> dict[str, int]:
-    """Returns the bytes of an HLO module and how many instructions, convolutions and fusions it has."""
-    instructions = re.findall(r"^\s+(?:ROOT )?%?[\w.-]+ = .*?([a-z][\w-]*)\(", text, re.MULTILINE)
-    library_convolutions = len(re.findall(r'custom_call_target="[^"]*\$conv', text))
+    Raises:
+      RuntimeError: XLA did not compile exactly one step.
+    """
+    texts = [path.read_text() for path in dumped if path.name.endswith("after_optimizations.txt")]
+    steps = [text for text in texts if any(name in text.partition("\n")[0] for name in _STEPS)]
+    if len(steps) != 1:
+        raise RuntimeError(f"expected the HLO of one step, found {len(steps)} among {len(texts)} modules")
+    instructions = re.findall(r"^\s+(?:ROOT )?%?[\w.-]+ = .*?([a-z][\w-]*)\(", steps[0], re.MULTILINE)
+    library_convolutions = len(re.findall(r'custom_call_target="[^"]*\$conv', steps[0]))
     return {
-        "bytes": len(text),
+        "bytes": len(steps[0]),
         "instructions": len(instructions),
         "convolutions": instructions.count("convolution") + library_convolutions,
         "fusions": instructions.count("fusion"),
@@ -180,7 +182,8 @@ def worst_distance(values: dict[str, Array], references: dict[str, Array]) -> fl
     floor = 1e-3 * max((float(np.linalg.norm(value)) for value in references.values()), default=0.0)
     return max(
         (
-            float(np.linalg.norm(values[path] - reference)) / max(float(np.linalg.norm(reference)), floor, 1e-12)
+            float(np.linalg.norm(values[path] - reference))
+            / max(float(np.linalg.norm(reference)), floor, 1e-12)
             for path, reference in references.items()
         ),
         default=0.0,

@@ -30,13 +30,14 @@ def measure(network: str, precision: str, steps: int) -> dict[str, float | str]:
 
     from mmls_tf.evaluation.scoring import predict_logits
     from mmls_tf.models.registry import build_model
+    from mmls_tf.models.spec import ModelSpec
     from mmls_tf.training.device import choose_jit, choose_precision, find_device
-    from mmls_tf.training.trainer import compile_model, model_spec
+    from mmls_tf.training.trainer import compile_model
 
     config, device = CONFIGS[network], find_device()
     jit, _ = choose_jit(config.jit, device)
     chosen, _ = choose_precision(precision, device, jit)
-    model = build_model(model_spec(config, SIZE), chosen, config.seed)
+    model = build_model(ModelSpec.of(config, SIZE), chosen, config.seed)
     compile_model(model, config, steps, jit)
     random = np.random.default_rng(0)
     images = random.normal(size=(config.batch, SIZE, SIZE, 7)).astype(np.float32)

@@ -59,6 +59,9 @@ class TrainConfig:
     )
     weight_decay: float = option(1e-4, "Weight decay of AdamW.")
     warmup: float = option(0.05, "Share of all steps over which the learning rate rises from zero.")
+    ema: float = option(
+        0.0, "Momentum of a moving average of the weights, kept beside them and saved as ema.keras; 0: none."
+    )
     augment: str = option(
         "d4", "d4: one of the eight symmetries of the square for each tile; none.", ("d4", "none")
     )
@@ -121,6 +124,8 @@ class TrainConfig:
             raise UsageError(f"--warmup={self.warmup}: expected a share in [0, 1)")
         if not 0 <= self.band_dropout < 1:
             raise UsageError(f"--band_dropout={self.band_dropout}: expected a probability in [0, 1)")
+        if not 0 <= self.ema < 1:
+            raise UsageError(f"--ema={self.ema}: expected a momentum in [0, 1), such as 0.99")
         if self.context < 0:
             raise UsageError(f"--context={self.context}: expected 0 or more pixels")
         if self.seed < 0:
@@ -142,7 +147,9 @@ class EvaluateConfig:
     )
     data: str = option("", "Data set; empty: the one that the run was trained on.")
     weights: str = option(
-        "best", "Weights: best by validation mIoU, or those of the last epoch.", ("best", "last")
+        "best",
+        "Weights: best by validation mIoU, those of the last epoch, or their moving average (ema).",
+        ("best", "last", "ema"),
     )
     batch: int = option(16, "Tiles a forward pass.")
     missing: str = option(

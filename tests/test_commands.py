@@ -9,8 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from mmls_tf.models.listing import read_spec
+from mmls_tf.models.registry import build_model
+
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*.flags"))
+BASELINES = {"unet", "unetplusplus", "pspnet", "deeplabv3", "deeplabv3plus", "segformer"}
+MODEL_FLAGS = ("--run", "--model", "--encoder", "--filters", "--fusion", "--full_skip")
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
@@ -40,6 +45,36 @@ def test_every_configuration_says_what_it_is(config: Path) -> None:
     lines = config.read_text().splitlines()
     assert lines[0].startswith("# ")
     assert lines[1].startswith("# Expected: ")
+
+
+def test_every_baseline_and_our_own_models_are_trained_alike() -> None:
+    recipes = {
+        config.stem: [
+            line for line in config.read_text().splitlines() if not line.startswith(("#", *MODEL_FLAGS))
+        ]
+        for config in CONFIGS
+        if config.stem != "demo"
+    }
+    assert recipes.keys() >= BASELINES | {"fusion", "light"}
+    assert recipes["unet"] == ["--bands=all", "--epochs=60", "--batch=16"]
+    assert {name for name, recipe in recipes.items() if recipe != recipes["unet"]} == set()
+
+
+def test_every_configuration_writes_into_a_folder_of_its_name() -> None:
+    for config in CONFIGS:
+        if config.stem != "demo":
+            assert f"--run=runs/{config.stem}" in config.read_text().splitlines()
+
+
+def test_every_baseline_is_the_model_of_its_name() -> None:
+    for config in CONFIGS:
+        if config.stem in BASELINES:
+            assert f"--model={config.stem}" in config.read_text().splitlines()
+
+
+def test_the_light_configuration_has_fewer_than_a_million_parameters() -> None:
+    light = next(config for config in CONFIGS if config.stem == "light")
+    assert build_model(read_spec(light, 128), "float32", 0).count_params() < 1e6
 
 
 @pytest.mark.parametrize(

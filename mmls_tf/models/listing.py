@@ -96,15 +96,7 @@ def read_spec(path: Path, tile_size: int) -> ModelSpec:
         given["filters"] = int(given["filters"])
     given["full_skip"] = bool(re.search(r"^--full_skip(=true)?\s*$", text, re.MULTILINE))
     config = TrainConfig(**given)
-    return ModelSpec(
-        decoder=config.model,
-        encoder=config.encoder,
-        filters=config.filters,
-        tile_size=tile_size,
-        bands=tuple(BAND_NAMES[index] for index in parse_bands(config.bands)),
-        fusion=config.fusion,
-        full_skip=config.full_skip,
-    )
+    return ModelSpec.of(config, tile_size)
 
 
 def _title(spec: ModelSpec) -> str:

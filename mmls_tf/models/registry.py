@@ -17,7 +17,7 @@ from mmls_tf.models.decoders.unetplusplus import unetplusplus_decoder
 from mmls_tf.models.encoders.table import encoder_named
 from mmls_tf.models.fusion import fused_pyramid
 from mmls_tf.models.layers import conv_block, logits_head, require_multiple, upsample
-from mmls_tf.models.pyramid import Decoder, EncoderRequest, as_pyramid
+from mmls_tf.models.pyramid import Decoder, Encoder, EncoderRequest, as_pyramid
 from mmls_tf.models.spec import ModelSpec
 
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -56,12 +56,16 @@ def build_model(spec: ModelSpec, precision: str, seed: int) -> keras.Model:
         keras.config.set_dtype_policy(before)
 
 
+def tile_multiple(decoder: Decoder, encoder: Encoder) -> int:
+    """Returns of what the tile size has to be a multiple: the coarsest stride of the features."""
+    return min(encoder.strides[-1], decoder.output_stride or encoder.strides[-1])
+
+
 def _build(spec: ModelSpec) -> keras.Model:
     if spec.decoder not in DECODERS:
         raise UsageError(f"--model={spec.decoder}: expected one of {', '.join(DECODERS)}")
     decoder, encoder = DECODERS[spec.decoder], encoder_named(spec.encoder)
-    coarsest = encoder.strides[-1]
-    require_multiple(spec.tile_size, min(coarsest, decoder.output_stride or coarsest))
+    require_multiple(spec.tile_size, tile_multiple(decoder, encoder))
     image = keras.Input((spec.tile_size, spec.tile_size, len(spec.bands)), name="image")
     request = EncoderRequest("encoder", spec.tile_size, len(spec.bands), spec.filters, decoder.output_stride)
     if spec.fusion == "none":

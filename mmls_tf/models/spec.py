@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mmls_tf.bands import BAND_NAMES, parse_bands
+from mmls_tf.config import TrainConfig
+
 
 @dataclass(frozen=True)
 class ModelSpec:
@@ -27,3 +30,16 @@ class ModelSpec:
     bands: tuple[str, ...]
     fusion: str = "none"
     full_skip: bool = False
+
+    @staticmethod
+    def of(config: TrainConfig, tile_size: int) -> ModelSpec:
+        """Returns the architecture that a configuration asks for, for tiles of that height and width."""
+        return ModelSpec(
+            decoder=config.model,
+            encoder=config.encoder,
+            filters=config.filters,
+            tile_size=tile_size + 2 * config.context,
+            bands=tuple(BAND_NAMES[index] for index in parse_bands(config.bands)),
+            fusion=config.fusion,
+            full_skip=config.full_skip,
+        )

@@ -24,7 +24,7 @@ def lowered_train_step(model: keras.Model, batch: int, platform: str) -> str:
       platform: tpu, cuda, rocm or cpu; it need not be present.
     """
     import jax
-    from jax import export
+    from jax import export  # not an attribute of jax until it is imported
 
     image = jax.ShapeDtypeStruct((batch, *model.input_shape[1:]), np.float32)
     target = jax.ShapeDtypeStruct((*image.shape[:-1], 2), np.float32)

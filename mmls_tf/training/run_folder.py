@@ -6,6 +6,7 @@ history.csv          one line an epoch
 tensorboard/         the same as TensorBoard events
 best.keras           the model at its best validation mIoU
 last.keras           the model after the last epoch
+ema.keras            the same with the moving average of the weights (--ema)
 summary.json         written last: a run without it was interrupted
 evaluations/         results of `mmls_tf.evaluate`
 isolated_ledger.jsonl   every evaluation on the isolated split
@@ -115,7 +116,7 @@ class RunFolder:
             ) from error
 
     def weights(self, which: str) -> Path:
-        """Returns the path of the `best` or the `last` model."""
+        """Returns the path of the `best`, the `last` or the `ema` model."""
         return self.root / f"{which}.keras"
 
     def save_model(self, model: keras.Model, which: str) -> None:
@@ -135,7 +136,10 @@ class RunFolder:
 
         path = self.weights(which)
         if not path.is_file():
-            raise RunFolderError(f"{path}: expected a saved model, found none; did training finish an epoch?")
+            raise RunFolderError(
+                f"{path}: expected a saved model, found none; did training finish an epoch, with --ema for the "
+                "average?"
+            )
         return keras.saving.load_model(path, compile=False)
 
     def write_summary(self, summary: dict[str, Any]) -> None:

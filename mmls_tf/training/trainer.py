@@ -12,7 +12,7 @@ import keras
 
 from mmls_tf import __version__
 from mmls_tf.backend import choose_backend
-from mmls_tf.bands import BAND_NAMES, parse_bands
+from mmls_tf.bands import parse_bands
 from mmls_tf.config import TrainConfig
 from mmls_tf.data.dataset import Dataset, open_dataset, verify_splits
 from mmls_tf.data.input import evaluation_input, training_input
@@ -23,7 +23,7 @@ from mmls_tf.metrics import WatchedMiou
 from mmls_tf.models.registry import build_model
 from mmls_tf.models.spec import ModelSpec
 from mmls_tf.schema import SCHEMA_VERSION, TRAINING_SPLITS
-from mmls_tf.training.callbacks import Checkpoints, EpochLine, StopIfNotFinite
+from mmls_tf.training.callbacks import Checkpoints, EmaWeights, EpochLine, StopIfNotFinite
 from mmls_tf.training.compilation import require_lowering
 from mmls_tf.training.device import choose_jit, choose_precision, find_device, require_compiled
 from mmls_tf.training.run_folder import RunFolder, RunRecord
@@ -50,7 +50,7 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     device = find_device()
     jit, why_jit = choose_jit(config.jit, device)
     precision, why_precision = choose_precision(config.precision, device, jit)
-    model = build_model(model_spec(config, dataset.manifest.tile_size), precision, config.seed)
+    model = build_model(ModelSpec.of(config, dataset.manifest.tile_size), precision, config.seed)
     started_from = warm_start(model, config) if config.pretrained else []
     batches = training_input(dataset, normalisation, _input_config(config))
     steps = dataset.split("train").tiles // config.batch
@@ -88,19 +88,6 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     return folder
 
 
-def model_spec(config: TrainConfig, tile_size: int) -> ModelSpec:
-    """Returns the architecture that a configuration asks for."""
-    return ModelSpec(
-        decoder=config.model,
-        encoder=config.encoder,
-        filters=config.filters,
-        tile_size=tile_size + 2 * config.context,
-        bands=tuple(BAND_NAMES[index] for index in parse_bands(config.bands)),
-        fusion=config.fusion,
-        full_skip=config.full_skip,
-    )
-
-
 def _input_config(config: TrainConfig) -> InputConfig:
     return InputConfig(
         batch=config.batch,
@@ -120,6 +107,8 @@ def compile_model(model: keras.Model, config: TrainConfig, steps: int, jit: bool
         learning_rate=learning_rate_schedule(config, steps),
         weight_decay=config.weight_decay,
         clipnorm=_GRADIENT_NORM,
+        use_ema=config.ema > 0,
+        ema_momentum=config.ema,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
@@ -171,6 +160,7 @@ def _fit(
         callbacks=[
             StopIfNotFinite(config.learning_rate),
             checkpoints,
+            *([EmaWeights(folder, validation)] if config.ema else []),
             keras.callbacks.CSVLogger(str(folder.history)),
             keras.callbacks.TensorBoard(str(folder.tensorboard), write_graph=False, profile_batch=0),
             EpochLine(config.epochs, steps * config.batch, checkpoints),

@@ -31,10 +31,10 @@ SIZE = 32
 COUNTS = {"train": 10, "val": 3, "test": 5, "isolated": 4}
 FILTERS = 4
 LIBRARY_ENCODERS = {
-    "unet": "resnet18",
+    "unet": "mit_b0",
     "unetplusplus": "efficientnetv2-b0",
     "pspnet": "resnet18",
-    "deeplabv3": "mit_b0",
+    "deeplabv3": "resnet18",
     "deeplabv3plus": "resnet34",
     "segformer": "mit_b0",
 }
@@ -67,8 +67,8 @@ def images(batch: int, size: int = SIZE, bands: int = len(BAND_NAMES)) -> np.nda
     return np.random.default_rng(0).normal(size=(batch, size, size, bands)).astype(np.float32)
 
 
-def target(batch: int) -> np.ndarray:
-    mask = np.random.default_rng(1).integers(0, 2, size=(batch, SIZE, SIZE, 1))
+def target(batch: int, size: int) -> np.ndarray:
+    mask = np.random.default_rng(1).integers(0, 2, size=(batch, size, size, 1))
     return np.concatenate([mask, np.ones_like(mask)], axis=-1).astype(np.float32)
 
 
@@ -130,14 +130,17 @@ def test_a_tile_that_is_no_multiple_of_its_stride_is_refused(name: str) -> None:
 
 @every_model
 def test_every_trainable_variable_gets_a_finite_gradient(name: str) -> None:
-    trained = build_model(MODELS[name], "float32", 0)
+    # On 32 x 32 pixels transformers have stages with a single key, which gets all the attention whatever it is.
+    size = SIZE if name in LIGHT else 2 * SIZE
+    trained = build_model(replace(MODELS[name], tile_size=size), "float32", 0)
     with tf.GradientTape() as tape:
-        loss = BceDice()(target(4), trained(images(4), training=True))
+        loss = BceDice()(target(4, size), trained(images(4, size), training=True))
     variables = trained.trainable_variables
     for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
         assert gradient is not None, f"{variable.path} is unused"
         assert np.isfinite(gradient).all(), variable.path
-        assert np.abs(gradient).max() > 0, f"{variable.path} does not learn"
+        if not variable.path.endswith("key/bias"):  # adds the same to every score, which softmax takes out
+            assert np.abs(gradient).max() > 0, f"{variable.path} does not learn"
 
 
 @every_model

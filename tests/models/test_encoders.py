@@ -122,7 +122,8 @@ def _last_kernel_step(model: keras.Model) -> int:
 def test_every_variable_gets_a_gradient_if_all_levels_are_used(name: str) -> None:
     model = encoder(name)
     with tf.GradientTape() as tape:
-        loss = sum(keras.ops.mean(keras.ops.square(level)) for level in model(images(), training=True))
+        # Not as in training, where stochastic depth leaves out whole blocks.
+        loss = sum(keras.ops.mean(keras.ops.square(level)) for level in model(images()))
     gradients = tape.gradient(loss, model.trainable_variables)
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None, variable.path

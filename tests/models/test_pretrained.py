@@ -19,8 +19,9 @@ from mmls_tf.models.inflation import inflate
 from mmls_tf.models.pretrained import RGB, Pretrained, encoders_of, from_file, from_imagenet, load_into
 from mmls_tf.models.pyramid import EncoderRequest
 from mmls_tf.models.registry import build_model
+from mmls_tf.models.spec import ModelSpec
 from mmls_tf.training.run_folder import RunFolder
-from mmls_tf.training.trainer import model_spec, train
+from mmls_tf.training.trainer import train
 from mmls_tf.training.warm_start import warm_start
 
 SIZE = 32
@@ -225,7 +226,7 @@ def test_another_number_of_bands_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fusion", ["none", "concat"])
 def test_a_whole_model_is_refused_and_the_run_folder_asked_for(fusion: str, tmp_path: Path) -> None:
-    model = build_model(model_spec(config(fusion=fusion), SIZE), "float32", 0)
+    model = build_model(ModelSpec.of(config(fusion=fusion), SIZE), "float32", 0)
     model.save(tmp_path / "best.keras")
     with pytest.raises(UsageError, match=r"best\.keras: .*found a whole model; give the run folder"):
         from_file(tmp_path / "best.keras", ENCODERS["plain"], BAND_NAMES)
@@ -274,7 +275,7 @@ def config(**changes: object) -> TrainConfig:
 
 def started(changes: dict[str, object]) -> tuple[keras.Model, list[str]]:
     asked = config(**changes)
-    model = build_model(model_spec(asked, SIZE), "float32", asked.seed)
+    model = build_model(ModelSpec.of(asked, SIZE), "float32", asked.seed)
     return model, warm_start(model, asked)
 
 
@@ -310,7 +311,7 @@ def test_a_run_with_fusion_gives_no_single_encoder(trained_run: Path, tmp_path: 
     run = tmp_path / "fused"
     _, record = RunFolder.open(trained_run)
     folder = RunFolder.create(run, replace(record, config=fused), overwrite=False)
-    folder.save_model(build_model(model_spec(fused, SIZE), "float32", 1), "best")
+    folder.save_model(build_model(ModelSpec.of(fused, SIZE), "float32", 1), "best")
     with pytest.raises(UsageError, match=r"--fusion=none, found optical_encoder and relief_encoder"):
         started({"pretrained": str(run)})
     model, _ = started({"fusion": "gated", "pretrained": str(run)})

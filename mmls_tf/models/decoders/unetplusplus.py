@@ -22,13 +22,11 @@ def unetplusplus_decoder(pyramid: Pyramid, filters: int) -> tuple[Any, int]:
     for column in range(1, len(strides)):
         for row in range(len(strides) - column):
             stride, below = strides[row : row + 2]
+            name = f"x{stride}_{column}"
+            deeper = upsample(nodes[below][column - 1], below // stride, f"{name}_resize")
+            x = layers.Concatenate(name=f"{name}_skips")([deeper, *nodes[stride]])
             last = row + column == len(strides) - 1
             width = filters * stride if last else pyramid[stride].shape[-1]
-            nodes[stride].append(_node(nodes[below][column - 1], nodes[stride], width, f"x{stride}_{column}"))
+            nodes[stride].append(conv_block(x, width, name))
     finest = strides[0]
     return expand(nodes[finest][-1], finest, {}, filters), 1
-
-
-def _node(below: Any, beside: list[Any], width: int, name: str) -> Any:
-    x = layers.Concatenate(name=f"{name}_skips")([upsample(below, 2, f"{name}_resize"), *beside])
-    return conv_block(x, width, name)

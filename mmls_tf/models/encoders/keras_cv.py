@@ -61,7 +61,10 @@ def _with_strides(network: keras.Model, block: str) -> keras.Model:
             config["strides"] = (2, 2)
         return type(layer).from_config(config)
 
-    return keras.models.clone_model(network, clone_function=clone)
+    plain = keras.Model(
+        network.input, network.output
+    )  # keras-cv's own class cannot be cloned by every Keras 3
+    return keras.models.clone_model(plain, clone_function=clone)
 
 
 def _levels(network: keras.Model) -> list[Any]:
