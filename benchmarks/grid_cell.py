@@ -29,7 +29,8 @@ from mmls_tf.bands import BAND_NAMES
 
 Array = npt.NDArray[np.floating]
 # What Keras's trainers call the functions that they compile.
-_STEPS = ("one_step_on_data", "jit_train_step", "jit_predict_step")
+_STEPS = ("one_step_on_data", "train_step", "predict_step")
+_ACCELERATORS = ("tpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ class Step:
 
     logits: Array
     loss: float
-    gradients: dict[str, Array]
-    statistics: dict[str, Array]
+    gradients: list[Array]
+    statistics: list[Array]
     hlo: dict[str, dict[str, int]]
     seconds: float
     parameters: int
@@ -78,21 +79,30 @@ def seeded_batch(cell: Cell) -> tuple[Array, Array]:
     return images, np.concatenate([mask, valid], axis=-1)
 
 
+def new_model(cell: Cell) -> Any:
+    """Returns the model of a cell, always with the same weights."""
+    from mmls_tf.models.registry import build_model
+    from mmls_tf.models.spec import ModelSpec
+
+    spec = ModelSpec(
+        cell.decoder, cell.encoder, cell.filters, cell.tile_size, BAND_NAMES, cell.fusion, cell.full_skip
+    )
+    return build_model(spec, cell.precision, 0)
+
+
 @lru_cache(maxsize=4)
 def one_step(cell: Cell, jit: bool, dump: Path) -> Step:
     """Builds the model anew, predicts, and trains one step. Plain descent: AdamW would divide noise by itself."""
     import keras
 
     from mmls_tf.losses import BceDice
-    from mmls_tf.models.registry import build_model
-    from mmls_tf.models.spec import ModelSpec
     from mmls_tf.training.device import require_compiled
 
     images, target = seeded_batch(cell)
-    spec = ModelSpec(
-        cell.decoder, cell.encoder, cell.filters, cell.tile_size, BAND_NAMES, cell.fusion, cell.full_skip
-    )
-    model = build_model(spec, cell.precision, 0)
+    model = new_model(cell)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0  # TensorFlow draws other numbers with XLA than without
     model.compile(optimizer=keras.optimizers.SGD(1.0), loss=BceDice(), jit_compile=jit)
     if jit:
         require_compiled(model)
@@ -106,7 +116,7 @@ def one_step(cell: Cell, jit: bool, dump: Path) -> Step:
     return Step(
         logits,
         loss,
-        {path: value - after[path] for path, value in before.items()},
+        [old - new for old, new in zip(before, after, strict=True)],
         _values(model.non_trainable_variables),
         {
             "predict": count_hlo(seen[1] - seen[0]),
@@ -149,7 +159,23 @@ def measure(cell: Cell, dump: Path) -> dict[str, Any]:
             "uncompiled": distance(_flat(plain.gradients), exact),
             "xla": distance(_flat(compiled.gradients), exact),
         }
+    if keras.backend.backend() == "jax":
+        result["lowered"] = lower(cell)
     return result
+
+
+def lower(cell: Cell) -> dict[str, Any]:
+    """Lowers the training step, with the optimiser of training, for accelerators that need not be here."""
+    from mmls_tf.config import TrainConfig
+    from mmls_tf.training.lowering import lowered_train_step, obstacles
+    from mmls_tf.training.trainer import compile_model
+
+    model = new_model(cell)
+    compile_model(model, TrainConfig(), steps=10, jit=True)
+    modules = lowered_train_step(model, cell.batch, _ACCELERATORS)
+    return {
+        platform: {"bytes": len(text), "obstacles": obstacles(text)} for platform, text in modules.items()
+    }
 
 
 def count_hlo(dumped: Iterable[Path]) -> dict[str, int]:
@@ -177,35 +203,34 @@ def distance(value: Array, reference: Array) -> float:
     return float(np.linalg.norm(value - reference) / max(np.linalg.norm(reference), 1e-12))
 
 
-def worst_distance(values: dict[str, Array], references: dict[str, Array]) -> float:
+def worst_distance(values: list[Array], references: list[Array]) -> float:
     """Returns the greatest distance of a variable; norms under a thousandth of the largest count as that."""
-    floor = 1e-3 * max((float(np.linalg.norm(value)) for value in references.values()), default=0.0)
+    floor = 1e-3 * max((float(np.linalg.norm(value)) for value in references), default=0.0)
     return max(
         (
-            float(np.linalg.norm(values[path] - reference))
-            / max(float(np.linalg.norm(reference)), floor, 1e-12)
-            for path, reference in references.items()
+            float(np.linalg.norm(value - reference)) / max(float(np.linalg.norm(reference)), floor, 1e-12)
+            for value, reference in zip(values, references, strict=True)
         ),
         default=0.0,
     )
 
 
-def _values(variables: Any) -> dict[str, Array]:
+def _values(variables: Any) -> list[Array]:
     from keras import ops
 
-    return {variable.path: np.asarray(ops.convert_to_numpy(variable), np.float64) for variable in variables}
+    return [np.asarray(ops.convert_to_numpy(variable), np.float64) for variable in variables]
 
 
-def _flat(values: dict[str, Array]) -> Array:
-    return np.concatenate([value.ravel() for value in values.values()])
+def _flat(values: list[Array]) -> Array:
+    return np.concatenate([value.ravel() for value in values])
 
 
 def main() -> None:
     """Measures every cell given on the command line."""
     with tempfile.TemporaryDirectory() as dump:
         # Read when XLA is first used, so before the backend starts.
-        flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_dump_to={dump} --xla_dump_hlo_as_text"
-        os.environ["XLA_FLAGS"] = flags
+        flags = f"--xla_dump_to={dump} --xla_dump_hlo_as_text --xla_dump_hlo_module_re={'|'.join(_STEPS)}"
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
         start_backend("auto")
         for text in sys.argv[1:]:
             print(json.dumps(measure(Cell(**json.loads(text)), Path(dump))), flush=True)

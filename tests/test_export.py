@@ -139,7 +139,7 @@ def test_an_unfinished_run_is_refused(own_run: Path, tmp_path: Path) -> None:
 
 def test_an_existing_target_is_left_alone(trained_run: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
-    with pytest.raises(UsageError, match="--out=.*expected a new folder"):
+    with pytest.raises(UsageError, match=r"--out=.*expected a new folder"):
         export(ExportConfig(run=str(trained_run), out=str(tmp_path / "model")))
     assert not list((tmp_path / "model").iterdir())
 

@@ -7,6 +7,7 @@ from typing import Any
 from keras import initializers, layers
 
 from mmls_tf.errors import UsageError
+from mmls_tf.models.atrous import AtrousConv2D
 from mmls_tf.models.batch_norm import FusedBatchNormalization
 
 # Keras's default of 0.99 forgets far too slowly for epochs of 20 to 30 steps: validation stays erratic.
@@ -33,7 +34,7 @@ def conv_norm_relu(
             **shared,
         )(x)
     else:
-        x = layers.Conv2D(filters, size, kernel_initializer="he_normal", **shared)(x)
+        x = AtrousConv2D(filters, size, kernel_initializer="he_normal", **shared)(x)
     x = FusedBatchNormalization(momentum=BATCH_NORM_MOMENTUM, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 

@@ -88,12 +88,12 @@ def read_spec(path: Path, tile_size: int) -> ModelSpec:
     """
     text = path.read_text(encoding="utf-8")
     given: dict[str, Any] = dict(
-        re.findall(r"^--(model|encoder|filters|fusion|bands)=(\S+)\s*$", text, re.MULTILINE)
+        re.findall(r"^--(model|encoder|filters|fusion|bands|context)=(\S+)\s*$", text, re.MULTILINE)
     )
-    if "filters" in given and not given["filters"].isdigit():
-        raise UsageError(f"{path}: --filters={given['filters']}: expected a number")
-    if "filters" in given:
-        given["filters"] = int(given["filters"])
+    for name in {"filters", "context"} & given.keys():
+        if not given[name].isdigit():
+            raise UsageError(f"{path}: --{name}={given[name]}: expected a number")
+        given[name] = int(given[name])
     given["full_skip"] = bool(re.search(r"^--full_skip(=true)?\s*$", text, re.MULTILINE))
     config = TrainConfig(**given)
     return ModelSpec.of(config, tile_size)
@@ -101,7 +101,9 @@ def read_spec(path: Path, tile_size: int) -> ModelSpec:
 
 def _title(spec: ModelSpec) -> str:
     extras = [] if spec.fusion == "none" else [spec.fusion]
-    return ", ".join([f"{spec.decoder} on {spec.encoder}", *extras, *(["full skip"] * spec.full_skip)])
+    extras += ["full skip"] * spec.full_skip
+    extras += [f"{spec.filters} filters"] * (spec.filters != TrainConfig.filters)
+    return ", ".join([f"{spec.decoder} on {spec.encoder}", *extras])
 
 
 def _attempt(cells: Callable[..., Sequence[str]], *of: Any) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -15,13 +16,16 @@ _HOST_OPERATIONS = re.compile(
 _DYNAMIC_TYPE = re.compile(r"tensor<[^>]*\?[^>]*>")
 
 
-def lowered_train_step(model: keras.Model, batch: int, platform: str) -> str:
-    """Returns the StableHLO of the step that Keras's JAX trainer runs: forward pass, loss, gradients, update, metrics.
+def lowered_train_step(model: keras.Model, batch: int, platforms: Sequence[str]) -> dict[str, str]:
+    """Lowers the step that Keras's JAX trainer runs: forward pass, loss, gradients, update of weights, metrics.
 
     Args:
       model: compiled, under the JAX backend.
       batch: tiles a step; images are float32 [batch, size, size, bands], targets float32 [batch, size, size, 2].
-      platform: tpu, cuda, rocm or cpu; it need not be present.
+      platforms: out of tpu, cuda, rocm and cpu; none need be present.
+
+    Returns:
+      The text of one StableHLO module a platform.
     """
     import jax
     from jax import export  # not an attribute of jax until it is imported
@@ -30,8 +34,8 @@ def lowered_train_step(model: keras.Model, batch: int, platform: str) -> str:
     target = jax.ShapeDtypeStruct((*image.shape[:-1], 2), np.float32)
     zeros = [np.zeros(spec.shape, spec.dtype) for spec in (image, target)]
     model._symbolic_build(data_batch=tuple(zeros))  # as `fit` does: optimiser and metrics get their variables
-    step = export.export(jax.jit(model.train_step), platforms=[platform])
-    return str(step(jax_state(model, "train"), (image, target)).mlir_module())
+    step, arguments = jax.jit(model.train_step), (jax_state(model, "train"), (image, target))
+    return {name: export.export(step, platforms=[name])(*arguments).mlir_module() for name in platforms}
 
 
 def obstacles(stablehlo: str) -> list[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,20 +41,21 @@ def exchange_weights(path: Path, images: np.ndarray) -> None:
     model.save(path.with_name(f"{path.stem}-jax.keras"))
 
 
-def lower(spec: ModelSpec, platform: str) -> dict[str, Any]:
+def lower(spec: ModelSpec) -> Iterator[dict[str, Any]]:
     model = build_model(spec, "bfloat16", 0)
     compile_model(model, TrainConfig(), steps=10, jit=True)
-    text = lowered_train_step(model, BATCH, platform)
-    convolutions = re.findall(r"stablehlo\.convolution\(.*", text)
-    return {
-        "platform": platform,
-        "obstacles": obstacles(text),
-        "image": f"tensor<{BATCH}x{spec.tile_size}x{spec.tile_size}x{len(spec.bands)}xf32>" in text,
-        "weights": len(model.trainable_variables),
-        "convolutions": len(convolutions),
-        "in_bfloat16": sum("bf16" in line for line in convolutions),
-        "outputs": len(re.findall("jax.result_info", text)),
-    }
+    image = f"tensor<{BATCH}x{spec.tile_size}x{spec.tile_size}x{len(spec.bands)}xf32>"
+    for platform, text in lowered_train_step(model, BATCH, ("tpu", "cuda")).items():
+        convolutions = re.findall(r"stablehlo\.convolution\(.*", text)
+        yield {
+            "platform": platform,
+            "obstacles": obstacles(text),
+            "image": image in text,
+            "weights": len(model.trainable_variables),
+            "convolutions": len(convolutions),
+            "in_bfloat16": sum("bf16" in line for line in convolutions),
+            "outputs": len(re.findall(r"jax\.result_info", text)),
+        }
 
 
 def main() -> None:
@@ -63,8 +65,8 @@ def main() -> None:
         fields = json.loads(path.read_text())
         spec = ModelSpec(**{**fields, "bands": tuple(fields["bands"])})
         exchange_weights(path.with_suffix(".keras"), images)
-        for platform in ("tpu", "cuda"):
-            print(json.dumps({"name": path.stem, **lower(spec, platform)}), flush=True)
+        for report in lower(spec):
+            print(json.dumps({"name": path.stem, **report}), flush=True)
 
 
 if __name__ == "__main__":

@@ -177,6 +177,7 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_variables_and_logits_in_
     convolutions = [layer for layer in mixed._flatten_layers() if isinstance(layer, keras.layers.Conv2D)]
     assert {layer.compute_dtype for layer in convolutions if layer.name != "logits"} == {"bfloat16"}
     assert {variable.dtype for variable in mixed.trainable_variables} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32", "the policy outside is left as it was"
     logits = mixed(images(2))
     assert logits.dtype == "float32"
     np.testing.assert_allclose(logits, model(name)(images(2)), atol=0.15)

@@ -10,6 +10,7 @@ import pytest
 from keras import layers, ops
 
 from mmls_tf.bands import BAND_NAMES
+from mmls_tf.errors import UsageError
 from mmls_tf.models.decoders.deeplabv3 import atrous_pyramid
 from mmls_tf.models.decoders.deeplabv3plus import LOW_LEVEL_STRIDE
 from mmls_tf.models.decoders.pspnet import BINS, AveragePoolTo, BilinearTo, pspnet_decoder
@@ -162,6 +163,14 @@ def test_an_atrous_pyramid_lets_every_place_see_the_mean_of_the_tile(decoder: st
 )
 def test_logits_are_made_at_the_stride_of_the_decoder(decoder: str, size: int) -> None:
     assert build_model(spec(decoder), "float32", 0).get_layer("logits").output.shape[1] == size
+
+
+@pytest.mark.parametrize("decoder", ["pspnet", "deeplabv3"])
+def test_a_dilated_encoder_asks_for_multiples_of_its_output_stride_alone(decoder: str) -> None:
+    model = build_model(ModelSpec(decoder, "plain", 4, 40, BAND_NAMES), "float32", 0)
+    assert model(images(40)).shape == (2, 40, 40, 1)
+    with pytest.raises(UsageError, match="expected a multiple of the model's stride, 16"):
+        build_model(ModelSpec("unet", "plain", 4, 40, BAND_NAMES), "float32", 0)
 
 
 def test_the_decoder_of_deeplabv3plus_takes_the_level_at_stride_4() -> None:

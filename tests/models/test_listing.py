@@ -39,7 +39,7 @@ def test_the_command_gives_the_cost_of_a_model_for_the_bands_and_tiles_asked_for
     assert result.stderr == ""
     assert "tile of 64 x 64 pixels, 3 bands" in result.stdout
     spec = ModelSpec("deeplabv3plus", "plain", 8, 64, BAND_NAMES[:3])
-    assert rows(result.stdout)["deeplabv3plus on plain"] == [*cost_cells(spec), "16", "4"]
+    assert rows(result.stdout)["deeplabv3plus on plain, 8 filters"] == [*cost_cells(spec), "16", "4"]
 
 
 @pytest.mark.slow
@@ -112,7 +112,7 @@ def test_an_encoder_whose_library_is_missing_says_so_and_the_others_are_listed(
 def test_a_tile_that_the_stride_does_not_divide_is_said_in_the_line_of_the_model(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    listing.print_models("unet", "plain", "rgb", filters=4, tile_size=40)
+    listing.print_models("unet", "plain", "rgb", filters=16, tile_size=40)
     found = rows(capsys.readouterr().out)["unet on plain"]
     assert found == ["not available: tiles of 40 x 40 pixels: expected a multiple of the model's stride, 16"]
 
@@ -122,10 +122,10 @@ def test_a_configuration_is_listed_with_its_own_model(
 ) -> None:
     path = tmp_path / "own.flags"
     path.write_text(
-        "# --model=unet\n--model=segformer\n--filters=4\n--epochs=3\n--bands=rgb+dem\n--full_skip\n"
+        "# --model=unet\n--model=segformer\n--filters=4\n--epochs=3\n--bands=rgb+dem\n--full_skip\n--context=16\n"
     )
     listing.print_configurations(tmp_path, 32)
-    spec = ModelSpec("segformer", "plain", 4, 32, ("red", "green", "blue", "dem"), full_skip=True)
+    spec = ModelSpec("segformer", "plain", 4, 64, ("red", "green", "blue", "dem"), full_skip=True)
     assert listing.read_spec(path, 32) == spec
     assert [*cost_cells(spec), "16", "1"] == rows(capsys.readouterr().out)[str(path)][-4:]
 
