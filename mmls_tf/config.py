@@ -23,7 +23,8 @@ class TrainConfig:
     )
     encoder: str = option("plain", "Encoder under it; `python -m mmls_tf.models` lists them.")
     filters: int = option(
-        16, "Filters of the first level of --encoder=plain; every level below has twice as many."
+        16,
+        "Width: filters at full resolution, of which those of the plain encoder and all decoders are multiples.",
     )
     fusion: str = option(
         "none",
@@ -31,7 +32,9 @@ class TrainConfig:
         "of terrain and thermal bands at every level.",
         ("none", "concat", "gated"),
     )
-    full_skip: bool = option(False, "Add features at full resolution beside an encoder that starts coarser.")
+    full_skip: bool = option(
+        False, "Bring features at full resolution to decoders or encoders that start coarser."
+    )
     pretrained: str = option(
         "",
         "Weights that the encoder starts from, adapted to the bands. imagenet: its library's download; the folder of a "

@@ -15,7 +15,7 @@ from mmls_tf.errors import UsageError
 from mmls_tf.models.cost import model_cost
 from mmls_tf.models.encoders.table import ENCODERS, encoder_named
 from mmls_tf.models.pyramid import Encoder, EncoderRequest
-from mmls_tf.models.registry import DECODERS, build_model
+from mmls_tf.models.registry import DECODERS, build_model, tile_multiple
 from mmls_tf.models.spec import ModelSpec
 
 _MODEL_COLUMNS = ("parameters", "MACs", "tile: multiple of", "logits at stride")
@@ -120,8 +120,7 @@ def _encoder_cells(encoder: Encoder, request: EncoderRequest) -> Sequence[str]:
 
 def _model_cells(spec: ModelSpec) -> Sequence[str]:
     model = build_model(spec, "float32", 0)
-    encoder, decoder = ENCODERS[spec.encoder], DECODERS[spec.decoder]
-    multiple = min(encoder.strides[-1], decoder.output_stride or encoder.strides[-1])
+    multiple = tile_multiple(DECODERS[spec.decoder], ENCODERS[spec.encoder])
     logits = spec.tile_size // model.get_layer("logits").output.shape[1]
     return (*_cost_cells(model), str(multiple), str(logits))
 

@@ -56,15 +56,24 @@ def build_model(spec: ModelSpec, precision: str, seed: int) -> keras.Model:
         keras.config.set_dtype_policy(before)
 
 
+def decoder_named(name: str) -> Decoder:
+    """Returns a decoder.
+
+    Raises:
+      UsageError: there is none of that name.
+    """
+    if name not in DECODERS:
+        raise UsageError(f"--model={name}: expected one of {', '.join(DECODERS)}")
+    return DECODERS[name]
+
+
 def tile_multiple(decoder: Decoder, encoder: Encoder) -> int:
     """Returns of what the tile size has to be a multiple: the coarsest stride of the features."""
     return min(encoder.strides[-1], decoder.output_stride or encoder.strides[-1])
 
 
 def _build(spec: ModelSpec) -> keras.Model:
-    if spec.decoder not in DECODERS:
-        raise UsageError(f"--model={spec.decoder}: expected one of {', '.join(DECODERS)}")
-    decoder, encoder = DECODERS[spec.decoder], encoder_named(spec.encoder)
+    decoder, encoder = decoder_named(spec.decoder), encoder_named(spec.encoder)
     require_multiple(spec.tile_size, tile_multiple(decoder, encoder))
     image = keras.Input((spec.tile_size, spec.tile_size, len(spec.bands)), name="image")
     request = EncoderRequest("encoder", spec.tile_size, len(spec.bands), spec.filters, decoder.output_stride)

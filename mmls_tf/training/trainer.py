@@ -20,7 +20,8 @@ from mmls_tf.data.normalise import Normalisation
 from mmls_tf.data.pipeline import InputConfig
 from mmls_tf.losses import make_loss
 from mmls_tf.metrics import WatchedMiou
-from mmls_tf.models.registry import build_model
+from mmls_tf.models.encoders.table import encoder_named
+from mmls_tf.models.registry import build_model, decoder_named
 from mmls_tf.models.spec import ModelSpec
 from mmls_tf.schema import SCHEMA_VERSION, TRAINING_SPLITS
 from mmls_tf.training.callbacks import Checkpoints, EmaWeights, EpochLine, StopIfNotFinite
@@ -38,10 +39,11 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     Raises:
       DatasetError: the data set is missing, unlabelled, or does not match its manifest.
       RunFolderError: the run folder is in use.
-      UsageError: Keras runs on another backend than `config.backend`.
+      UsageError: Keras runs on another backend than `config.backend`, or there is no such decoder or encoder.
       CompilationError: XLA was asked for and the model cannot be compiled.
     """
     choose_backend(config.backend)
+    decoder_named(config.model), encoder_named(config.encoder)  # a slip is said before anything is read
     dataset = open_dataset(Path(config.data))
     for split in TRAINING_SPLITS:  # val decides which epoch was best, so it is needed, with masks
         dataset.labelled_split(split)

@@ -57,7 +57,8 @@ def _attention(x: Any, stage: int, drop: float, name: str) -> Any:
     width, heads, reduction = x.shape[-1], _HEADS[stage], _REDUCTIONS[stage]
     queries = values = layers.LayerNormalization(epsilon=_BLOCK_EPSILON, name=f"{name}_norm_a")(x)
     if reduction > 1:
-        values = layers.Conv2D(width, reduction, reduction, name=f"{name}_reduction")(values)
+        # "same" matters for maps that are no multiple of the reduction: padding, where positions would be left out.
+        values = layers.Conv2D(width, reduction, reduction, "same", name=f"{name}_reduction")(values)
         values = layers.LayerNormalization(epsilon=_PATCH_EPSILON, name=f"{name}_reduction_norm")(values)
     attention = layers.MultiHeadAttention(heads, width // heads, name=f"{name}_attention")
     y = attention(_tokens(queries, f"{name}_queries"), _tokens(values, f"{name}_values"))
