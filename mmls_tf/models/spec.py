@@ -15,8 +15,8 @@ class ModelSpec:
     Attributes:
       decoder: a name of `mmls_tf.models.registry.DECODERS`.
       encoder: a name of `mmls_tf.models.encoders.table.ENCODERS`.
-      filters: at full resolution; all other widths of the plain encoder and of every decoder are multiples, and 16 gives
-        the published decoders. Other encoders have widths of their own.
+      filters: at full resolution; all other widths of the plain encoder and of every decoder are multiples, and 16
+        gives the published decoders. Other encoders have widths of their own.
       tile_size: height and width of the input in pixels.
       bands: names of the bands that the model sees, in canonical order.
       fusion: "none", one encoder sees all bands; "concat" or "gated", optical bands have an encoder of their own
