@@ -120,7 +120,7 @@ def speed_table(result: dict[str, Any]) -> str:
     lines = [_SPEED_HEAD]
     for network, title in _NETWORKS.items():
         for variant, found in result[network].items():
-            if variant == "parameters":
+            if variant in ("parameters", "disturbed_rounds"):
                 continue
             name = f"{variant} ({found['precision']})" if variant.endswith("default") else variant
             cells = [_spread(found[phase]) for phase in ("train", "infer")]

@@ -5,18 +5,23 @@
 On both sides a training step is forward, BCE and Dice loss, backward, gradient clipping and AdamW on 16 tiles of 128 x
 128 pixels and seven bands; inference ends with float32 logits in NumPy. PyTorch runs channels_last, in float32 and
 under autocast to bfloat16; `default` is what `mmls_tf.train` chooses on this machine. A network that has not the same
-number of trainable parameters on both sides is an error. Prints one JSON object; ratios are of runs of the same round.
+number of trainable parameters on both sides is an error. A round during which other processes took more than
+`--disturbance` of all CPU time is not counted and run again. Prints one JSON object; ratios are of runs of the same
+round.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from mmls_tf.entry import config_from_flags, define_flags, option, run
@@ -46,27 +51,48 @@ class BenchmarkConfig:
     network: str = option("all", "Network to time; all: every one.", ("all", *NETWORKS))
     rounds: int = option(5, "Rounds of all variants in turn.")
     steps: int = option(20, "Training steps that are timed a run; twice as many for inference.")
+    disturbance: float = option(0.05, "Share of all CPU time that other processes may take in a run.")
 
     def __post_init__(self) -> None:
         for name in ("rounds", "steps"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name}={getattr(self, name)}: expected 1 or more")
+        if not 0 < self.disturbance <= 1:
+            raise UsageError(f"--disturbance={self.disturbance}: expected a share in (0, 1]")
 
 
 def measure(config: BenchmarkConfig, network: str, side: str, precision: str) -> dict[str, Any]:
-    """Runs one variant once in a new process.
+    """Runs one variant once in a new process; `others` is the share of CPU time that other processes took.
 
     Raises:
       UsageError: the interpreter cannot run it.
     """
     python = config.torch_python if side == "torch" else sys.executable
     words = [python, "-m", f"benchmarks.{side}_models", network, precision, str(config.steps)]
+    busy, own, started = busy_seconds(), own_seconds(), time.perf_counter()
     result = subprocess.run(words, capture_output=True, text=True, check=False)
     if result.returncode:
         raise UsageError(
             f"{' '.join(words)}: expected a result, found exit code {result.returncode}:\n{result.stderr}"
         )
-    return dict(json.loads(result.stdout.splitlines()[-1]))
+    all_cores = (time.perf_counter() - started) * (os.cpu_count() or 1)
+    others = (busy_seconds() - busy - (own_seconds() - own)) / all_cores
+    return {**json.loads(result.stdout.splitlines()[-1]), "others": max(0.0, others)}
+
+
+def busy_seconds() -> float:
+    """Returns the CPU seconds of all processes since the machine started (0.0 where there is no /proc/stat)."""
+    path = Path("/proc/stat")
+    if not path.exists():
+        return 0.0
+    user, nice, system = (int(word) for word in path.read_text(encoding="utf-8").split()[1:4])
+    return (user + nice + system) / os.sysconf("SC_CLK_TCK")
+
+
+def own_seconds() -> float:
+    """Returns the CPU seconds of this process and of those that it has started and waited for."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def versions(torch_python: str) -> dict[str, str]:
@@ -114,17 +140,32 @@ def race(config: BenchmarkConfig, network: str) -> dict[str, Any]:
     Raises:
       UsageError: both sides have not the same number of trainable parameters.
     """
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in VARIANTS}
-    for number in range(config.rounds):
-        for name, (side, precision) in VARIANTS.items():
-            found = measure(config, network, side, precision)
-            runs[name].append(found)
-            rates = ", ".join(f"{phase} {found[phase]:.1f} tiles/s" for phase in PHASES)
-            print(f"{network}, round {number + 1}, {name}: {rates}", file=sys.stderr)
+    rounds: list[dict[str, dict[str, Any]]] = []
+    disturbed = 0
+    while len(rounds) < config.rounds:
+        found = run_round(config, network)
+        if found is None:
+            disturbed += 1
+        else:
+            rounds.append(found)
+    runs = {name: [found[name] for found in rounds] for name in VARIANTS}
     counts = {name: found[0]["parameters"] for name, found in runs.items()}
     if len(set(counts.values())) > 1:
         raise UsageError(f"{network}: expected the same parameters on both sides, found {counts}")
-    return {"parameters": counts["PyTorch float32"], **summarise(runs)}
+    return {"parameters": counts["PyTorch float32"], "disturbed_rounds": disturbed, **summarise(runs)}
+
+
+def run_round(config: BenchmarkConfig, network: str) -> dict[str, dict[str, Any]] | None:
+    """Runs all variants once, one after the other; None as soon as one of them was disturbed."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, (side, precision) in VARIANTS.items():
+        found[name] = measure(config, network, side, precision)
+        rates = ", ".join(f"{phase} {found[name][phase]:.1f} tiles/s" for phase in PHASES)
+        others = found[name]["others"]
+        print(f"{network}, {name}: {rates}; other processes {others:.0%}", file=sys.stderr, flush=True)
+        if others > config.disturbance:
+            return None
+    return found
 
 
 def main() -> None:

@@ -39,15 +39,10 @@ CELLS = {
     for name, model in MODELS.items()
     for precision in ("float32", "bfloat16")
 }
-QUICK = {"unet-bfloat16", "unet-gated-bfloat16", "deeplabv3plus-bfloat16"}
+# A quarter of a minute each. That every training step lowers is tested by `test_lowering.py`, much sooner.
+QUICK = {"unet-float32", "unet-bfloat16", "deeplabv3plus-float32", "unet-gated-bfloat16"}
 every_cell = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name, marks=[pytest.mark.slow] if name.endswith("bfloat16") and name not in QUICK else []
-        )
-        for name in CELLS
-    ],
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in CELLS]
 )
 
 
@@ -91,7 +86,7 @@ def test_the_compiled_hlo_of_forward_pass_and_training_step_holds_the_network(
     results: dict[str, Result], name: str
 ) -> None:
     hlo = results[name]["hlo"]
-    assert hlo["predict"]["convolutions"] > 10
+    assert hlo["predict"]["convolutions"] > 5, "those of 1 x 1 may have become products of matrices"
     # By features and by weights, but for the first layer.
     assert hlo["train"]["convolutions"] > 2.5 * hlo["predict"]["convolutions"]
     assert hlo["train"]["fusions"] > hlo["predict"]["fusions"] > 10
