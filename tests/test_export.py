@@ -125,7 +125,9 @@ def test_a_run_on_some_bands_in_bfloat16_takes_all_canonical_bands(built_data: P
     out = export(ExportConfig(run=str(run), out=str(tmp_path / "new" / "model"), weights="last"))
     found = serve(out, *val_tiles(built_data))["logits"]
     folder, record = RunFolder.open(run)
-    (batch,) = evaluation_batches(open_dataset(built_data), "val", record.normalisation, 3).as_numpy_iterator()
+    (batch,) = evaluation_batches(
+        open_dataset(built_data), "val", record.normalisation, 3
+    ).as_numpy_iterator()
     expected = folder.load_model("last")(batch["image"], training=False)
     np.testing.assert_allclose(found, expected, atol=3e-2)
 

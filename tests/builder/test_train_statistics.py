@@ -97,4 +97,6 @@ def test_moments_merge_to_those_of_the_whole(cuts: tuple[int, ...]) -> None:
     whole = values.reshape(-1, 7).astype(np.float64)
     assert merged.pixels == 400
     np.testing.assert_allclose(merged.mean, whole.mean(axis=0), rtol=1e-14)
-    np.testing.assert_allclose(np.sqrt(np.array(merged.squares) / merged.pixels), whole.std(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(
+        np.sqrt(np.array(merged.squares) / merged.pixels), whole.std(axis=0), rtol=1e-10
+    )

@@ -122,8 +122,7 @@ def jax_run(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("jax")
     words = f"--data={built_data} --run={root / 'run'} --filters=3 --epochs=2 --batch=5 --backend=jax".split()
     flags = (
-        f"--xla_dump_to={root / 'dump'} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=train_step "
-        f"{QUICK}"
+        f"--xla_dump_to={root / 'dump'} --xla_dump_hlo_as_text --xla_dump_hlo_module_re=train_step {QUICK}"
     )
     result = subprocess.run(
         [sys.executable, "-m", "mmls_tf.train", *words],
