@@ -5,9 +5,9 @@
 On both sides a training step is forward, BCE and Dice loss, backward, gradient clipping and AdamW on 16 tiles of 128 x
 128 pixels and seven bands; inference ends with float32 logits in NumPy. PyTorch runs channels_last, in float32 and
 under autocast to bfloat16; `default` is what `mmls_tf.train` chooses on this machine. A network that has not the same
-number of trainable parameters on both sides is an error. A round during which other processes took more than
-`--disturbance` of all CPU time is not counted and run again. Prints one JSON object; ratios are of runs of the same
-round.
+number of trainable parameters on both sides is an error. A round starts when the machine is quiet, and is not counted
+when other processes took more than `--disturbance` of all CPU time during one of its runs. Prints one JSON object;
+ratios are of runs of the same round.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ VARIANTS = {
     "mmls_tf default": ("keras", "auto"),
     "PyTorch bfloat16": ("torch", "bfloat16"),
 }
+_QUIET_SECONDS = 10.0
 RATIOS = (
     ("mmls_tf float32", "PyTorch float32"),
     ("mmls_tf default", "PyTorch float32"),
@@ -78,6 +79,15 @@ def measure(config: BenchmarkConfig, network: str, side: str, precision: str) ->
     all_cores = (time.perf_counter() - started) * (os.cpu_count() or 1)
     others = (busy_seconds() - busy - (own_seconds() - own)) / all_cores
     return {**json.loads(result.stdout.splitlines()[-1]), "others": max(0.0, others)}
+
+
+def wait_until_quiet(disturbance: float) -> None:
+    """Returns once all processes have taken less than that share of CPU time for a while."""
+    share = 1.0
+    while share > disturbance:
+        before = busy_seconds()
+        time.sleep(_QUIET_SECONDS)
+        share = (busy_seconds() - before) / (_QUIET_SECONDS * (os.cpu_count() or 1))
 
 
 def busy_seconds() -> float:
@@ -158,6 +168,7 @@ def race(config: BenchmarkConfig, network: str) -> dict[str, Any]:
 def run_round(config: BenchmarkConfig, network: str) -> dict[str, dict[str, Any]] | None:
     """Runs all variants once, one after the other; None as soon as one of them was disturbed."""
     found: dict[str, dict[str, Any]] = {}
+    wait_until_quiet(config.disturbance)
     for name, (side, precision) in VARIANTS.items():
         found[name] = measure(config, network, side, precision)
         rates = ", ".join(f"{phase} {found[name][phase]:.1f} tiles/s" for phase in PHASES)

@@ -18,6 +18,7 @@ TENSORFLOW_ROOMS = (
     "mmls_tf/data/",
     "mmls_tf/quiet.py",
     "mmls_tf/exporting/",
+    "mmls_tf/models/atrous.py",
     "mmls_tf/models/batch_norm.py",
     "mmls_tf/training/compilation.py",
     "mmls_tf/training/device.py",

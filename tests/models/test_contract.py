@@ -46,11 +46,13 @@ def spec(decoder: str, encoder: str = "plain", fusion: str = "none", full_skip: 
 
 LIGHT = {
     **{decoder: spec(decoder) for decoder in DECODERS},
-    "unet-concat": spec("unet", fusion="concat"),
     "unet-gated": spec("unet", fusion="gated"),
-    "deeplabv3plus-full_skip": spec("deeplabv3plus", full_skip=True),
 }
-HEAVY = {f"{decoder}-{encoder}": spec(decoder, encoder) for decoder, encoder in LIBRARY_ENCODERS.items()}
+HEAVY = {
+    "unet-concat": spec("unet", fusion="concat"),
+    "deeplabv3plus-full_skip": spec("deeplabv3plus", full_skip=True),
+    **{f"{decoder}-{encoder}": spec(decoder, encoder) for decoder, encoder in LIBRARY_ENCODERS.items()},
+}
 MODELS = {**LIGHT, **HEAVY}
 every_model = pytest.mark.parametrize(
     "name", [*LIGHT, *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY)]
