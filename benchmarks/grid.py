@@ -2,10 +2,10 @@
 
     python -m benchmarks.grid [--models=unet,segformer] [--encoders=plain,mit_b0] [--backends=tensorflow,jax]
 
-Each cell is a process of its own with a time limit (`benchmarks/grid_cell.py`): it builds the model, predicts and
-trains one step with XLA and without, compares them, and reads the HLO that XLA compiled; under JAX the step is lowered
-for TPU and CUDA as well. Writes --out (JSON) after every cell and --table (Markdown) at the end. Cells that --out has
-already are not measured again, so that an interrupted grid goes on.
+Each model on a backend is a process of its own with a time limit (`benchmarks/grid_cell.py`): it builds the model,
+predicts and trains one step with XLA and without, compares them, and reads the HLO that XLA compiled; under JAX the
+step is lowered for TPU and CUDA as well. Writes --out (JSON) after every process and --table (Markdown) at the end.
+Cells that --out has already are not measured again, so that an interrupted grid goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
-from itertools import product
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any
 
@@ -85,31 +85,35 @@ def plan(config: GridConfig) -> list[Row]:
     return [dict(zip(_KEY, (*names, *sizes), strict=True)) for names in product(*chosen)]
 
 
-def measure(key: Row, limit: int, cache: str) -> Row:
-    """Measures one cell in a new process; what goes wrong there is a row too."""
-    decoder, _, fusion = key["model"].partition("+")
-    cell = {name: key[name] for name in ("encoder", "precision", "filters", "tile_size", "batch")}
-    cell |= {"decoder": decoder, "fusion": fusion or "none"}
+def measure(keys: list[Row], limit: int, cache: str) -> list[Row]:
+    """Measures cells of one backend in a new process; what goes wrong there is a row too."""
     environment = {
         **os.environ,
-        "KERAS_BACKEND": key["backend"],
+        "KERAS_BACKEND": keys[0]["backend"],
         # Uncompiled, JAX compiles every operation by itself, for every shape; other cells have most of them too.
         "JAX_COMPILATION_CACHE_DIR": cache,
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         # Quick machine code: XLA's own passes, which are what is tested, do not change.
         "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0",
     }
-    words = [sys.executable, "-m", "benchmarks.grid_cell", json.dumps(cell)]
+    words = [sys.executable, "-m", "benchmarks.grid_cell", *(json.dumps(_cell(key)) for key in keys)]
     try:
         done = subprocess.run(
             words, cwd=_ROOT, env=environment, capture_output=True, text=True, timeout=limit, check=False
         )
     except subprocess.TimeoutExpired:
-        return {**key, "error": f"not done after {limit} s"}
+        return [{**key, "error": f"not done after {limit} s"} for key in keys]
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [""]
-        return {**key, "error": f"exit code {done.returncode}: {lines[-1][:300]}"}
-    return {**key, **json.loads(done.stdout.splitlines()[-1])}
+        return [{**key, "error": f"exit code {done.returncode}: {lines[-1][:300]}"} for key in keys]
+    found = done.stdout.splitlines()[-len(keys) :]
+    return [{**key, **json.loads(line)} for key, line in zip(keys, found, strict=True)]
+
+
+def _cell(key: Row) -> Row:
+    decoder, _, fusion = key["model"].partition("+")
+    cell = {name: key[name] for name in ("encoder", "precision", "filters", "tile_size", "batch")}
+    return {**cell, "decoder": decoder, "fusion": fusion or "none"}
 
 
 def table(rows: list[Row]) -> str:
@@ -181,13 +185,13 @@ def main() -> None:
     keys = [key for key in plan(config) if tuple(key.values()) not in done]
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(config.workers) as pool:
-        for number, row in enumerate(pool.map(lambda key: measure(key, config.limit, cache), keys), 1):
-            result["rows"].append(row)
+        # Both precisions in one process: they share its start, and the float32 step that both are compared with.
+        groups = [list(group) for _, group in groupby(keys, key=lambda key: list(key.values())[:3])]
+        for rows in pool.map(lambda group: measure(group, config.limit, cache), groups):
+            result["rows"] += rows
             out.write_text(json.dumps(result, indent=1) + "\n")
-            print(
-                f"{number}/{len(keys)} {' '.join(str(row[name]) for name in _KEY[:4])}: {_words(row)}",
-                flush=True,
-            )
+            for row in rows:
+                print(f"{' '.join(str(row[name]) for name in _KEY[:4])}: {_words(row)}", flush=True)
     Path(config.table).write_text(page(result))
     print(f"Written: {out} and {config.table}")
 

@@ -197,7 +197,7 @@ def lower(cell: Cell) -> dict[str, Any]:
     """Lowers the training step, with the optimiser of training, for accelerators that need not be here."""
     from mmls_tf.config import TrainConfig
     from mmls_tf.training.lowering import lowered_train_step, obstacles
-    from mmls_tf.training.trainer import compile_model
+    from mmls_tf.training.optimizer import compile_model
 
     model = new_model(cell)
     compile_model(model, TrainConfig(), steps=10, jit=True)

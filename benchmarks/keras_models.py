@@ -28,11 +28,12 @@ def measure(network: str, precision: str, steps: int) -> dict[str, float | str]:
     import keras
     import tensorflow as tf
 
-    from mmls_tf.evaluation.scoring import predict_logits
+    from mmls_tf.data.pipeline import static_options
     from mmls_tf.models.registry import build_model
     from mmls_tf.models.spec import ModelSpec
+    from mmls_tf.prediction.member import predict_logits
     from mmls_tf.training.device import choose_jit, choose_precision, find_device
-    from mmls_tf.training.trainer import compile_model
+    from mmls_tf.training.optimizer import compile_model
 
     config, device = CONFIGS[network], find_device()
     jit, _ = choose_jit(config.jit, device)
@@ -43,7 +44,9 @@ def measure(network: str, precision: str, steps: int) -> dict[str, float | str]:
     images = random.normal(size=(config.batch, SIZE, SIZE, 7)).astype(np.float32)
     masks = random.integers(0, 2, size=(config.batch, SIZE, SIZE, 1))
     target = np.concatenate([masks, np.ones_like(masks)], axis=-1).astype(np.float32)
-    batches = tf.data.Dataset.from_tensors((images, target)).repeat().prefetch(tf.data.AUTOTUNE)
+    batches = (
+        tf.data.Dataset.from_tensors((images, target)).repeat().prefetch(2).with_options(static_options())
+    )
 
     def train(count: int) -> None:
         model.fit(batches, epochs=1, steps_per_epoch=count, shuffle=False, verbose=0)

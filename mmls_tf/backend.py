@@ -15,14 +15,15 @@ _VARIABLE = "KERAS_BACKEND"
 
 
 def start_backend(option: str) -> str:
-    """Chooses the backend, loads TensorFlow quietly (it reads the data under either), and returns the choice.
+    """Chooses the backend, loads TensorFlow quietly if it is that, and returns the choice.
 
     Raises:
       UsageError: as `choose_backend`.
     """
     backend = choose_backend(option)
     logging.getLogger("jax").setLevel(logging.WARNING)  # it reports every accelerator that it does not find
-    load_tensorflow()
+    if backend == "tensorflow":
+        load_tensorflow()
     return backend
 
 

@@ -10,6 +10,14 @@ from mmls_tf.errors import UsageError
 
 PRECISIONS = ("float32", "bfloat16")
 BACKENDS = ("tensorflow", "jax")
+WEIGHTS = ("auto", "best", "last", "ema")
+WEIGHTS_HELP = (
+    "Weights: best by validation mIoU, those of the last epoch, or their moving average (ema). auto: the average where "
+    "the run kept one, else best."
+)
+AUGMENTATIONS = ("d4", "optics", "elevation", "noise", "crop", "mosaic")
+INPUTS = ("memory", "disk", "device")
+STRATEGIES = ("one", "mirrored", "workers", "tpu", "parallel")
 
 
 @dataclass(frozen=True)
@@ -57,16 +65,30 @@ class TrainConfig:
     landslide_weight: float = option(
         1.0, "How much a landslide pixel counts in cross-entropies beside one of background."
     )
-    learning_rate: float = option(
-        2e-3, "Highest learning rate of AdamW; it warms up to it, then falls as a cosine."
+    auxiliary: float = option(
+        0.0, "Weight of the loss of a second head on coarse features, in training alone; 0: no such head."
     )
-    weight_decay: float = option(1e-4, "Weight decay of AdamW.")
+    optimizer: str = option("adamw", "adamw, or sgd with a Nesterov momentum of 0.9.", ("adamw", "sgd"))
+    learning_rate: float = option(
+        2e-3,
+        "Highest learning rate; it warms up to it, then falls as a cosine. For --batch as it is: never scaled.",
+    )
+    weight_decay: float = option(1e-4, "Decoupled weight decay.")
+    clip: float = option(1.0, "Largest norm of the whole gradient; 0: no clipping.")
     warmup: float = option(0.05, "Share of all steps over which the learning rate rises from zero.")
+    patience: int = option(
+        0,
+        "End when val mIoU (that of the average, with --ema) has not improved for so many epochs; 0: never. The "
+        "learning rate still falls as if for --epochs.",
+    )
     ema: float = option(
         0.0, "Momentum of a moving average of the weights, kept beside them and saved as ema.keras; 0: none."
     )
     augment: str = option(
-        "d4", "d4: one of the eight symmetries of the square for each tile; none.", ("d4", "none")
+        "d4",
+        "Random changes of training tiles, joined by '+': d4 (symmetries of the square), optics (gain, bias and gamma "
+        "of optical bands), elevation (all of it up or down), noise, crop (parts enlarged), mosaic (four tiles in "
+        "one); or none.",
     )
     band_dropout: float = option(
         0.0,
@@ -91,6 +113,32 @@ class TrainConfig:
         "Where training windows lie: tiles, each on a train tile; anywhere, across their borders too.",
         ("tiles", "anywhere"),
     )
+    folds: str = option(
+        "",
+        "Deal the tiles of train and val anew, for cross-validation: random:K, or blocks:K, contiguous and with a "
+        "buffer of one tile around the block that is val. Empty: the splits of the data set.",
+    )
+    fold: int = option(0, "Which of the K folds is val, from 0.")
+    input: str = option(
+        "auto",
+        "memory: tiles in main memory, made into batches by tf.data; disk: shards read anew each epoch by tf.data; "
+        "device: tiles in the accelerator's memory, cut and augmented inside the compiled step. auto: device on GPU "
+        "and TPU under JAX, else memory; disk where tiles do not fit.",
+        ("auto", *INPUTS),
+    )
+    steps_per_execution: int = option(
+        1, "Steps that run without coming back to Python: worth it where a step takes milliseconds."
+    )
+    strategy: str = option(
+        "auto",
+        "one device; mirrored: all GPUs of this machine; workers: several machines, as TF_CONFIG says; tpu: a TPU "
+        "under TensorFlow; parallel: all devices under JAX. auto: mirrored or parallel where there are several GPUs or "
+        "TPU cores, else one. --batch is what all devices together take in a step.",
+        ("auto", *STRATEGIES),
+    )
+    deterministic: bool = option(
+        False, "The same bits on the same machine, also on a GPU, where it is slower; a CPU needs it seldom."
+    )
     jit: str = option(
         "auto",
         "Compile with XLA. auto: on GPU and TPU and under --backend=jax, off on CPU, where it is slower; on: or fail.",
@@ -104,15 +152,23 @@ class TrainConfig:
     )
     backend: str = option(
         "auto",
-        "What Keras computes with; data is read by TensorFlow under either. auto: what KERAS_BACKEND says, or "
-        "else TensorFlow.",
+        "What Keras computes with. auto: what KERAS_BACKEND says, or else TensorFlow.",
         ("auto", *BACKENDS),
     )
+    profile: bool = option(
+        False, "Write a trace of ten steps of the second epoch for TensorBoard's profiler into RUN/profile."
+    )
     overwrite: bool = option(False, "Replace a run at --run.")
+    resume: bool = option(
+        False,
+        "Go on with an interrupted run at --run, from its last whole epoch; start it where there is none.",
+    )
 
     def __post_init__(self) -> None:
         parse_bands(self.bands)
-        for name in ("filters", "epochs", "batch"):
+        parse_augment(self.augment)
+        parse_folds(self.folds, self.fold)
+        for name in ("filters", "epochs", "batch", "steps_per_execution"):
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name}={getattr(self, name)}: expected 1 or more")
         if not self.learning_rate > 0:
@@ -129,6 +185,13 @@ class TrainConfig:
             raise UsageError(f"--band_dropout={self.band_dropout}: expected a probability in [0, 1)")
         if not 0 <= self.ema < 1:
             raise UsageError(f"--ema={self.ema}: expected a momentum in [0, 1), such as 0.99")
+        for name in ("auxiliary", "clip", "patience"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"--{name}={getattr(self, name)}: expected 0 or more")
+        if self.overwrite and self.resume:
+            raise UsageError(
+                "--overwrite --resume: expected one of them; the one replaces a run, the other goes on"
+            )
         if self.context < 0:
             raise UsageError(f"--context={self.context}: expected 0 or more pixels")
         if self.seed < 0:
@@ -140,42 +203,45 @@ class TrainConfig:
         return self.run or f"runs/{self.model}"
 
 
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """Which run to evaluate on which split. Every field is a flag of `python -m mmls_tf.evaluate`."""
+def chosen_weights(asked: str, config: TrainConfig) -> str:
+    """Returns which weights of a run `--weights` means: best, last or ema."""
+    if asked != "auto":
+        return asked
+    return "ema" if config.ema else "best"
 
-    run: str = option(None, "Run folder made by mmls_tf.train.")
-    split: str = option(
-        None, "Split to score; isolated is entered in the ledgers.", ("val", "test", "isolated")
-    )
-    data: str = option("", "Data set; empty: the one that the run was trained on.")
-    weights: str = option(
-        "best",
-        "Weights: best by validation mIoU, those of the last epoch, or their moving average (ema).",
-        ("best", "last", "ema"),
-    )
-    batch: int = option(16, "Tiles a forward pass.")
-    missing: str = option(
-        "",
-        "Bands to be treated as missing, named as in --bands; a model trained with --band_dropout copes best.",
-    )
-    backend: str = option(
-        "auto",
-        "What Keras computes with, whatever the run was trained with. auto: what KERAS_BACKEND says, or else "
-        "TensorFlow.",
-        ("auto", *BACKENDS),
-    )
 
-    def __post_init__(self) -> None:
-        if self.missing:
-            parse_bands(self.missing, "missing")
-        if self.batch < 1:
-            raise UsageError(f"--batch={self.batch}: expected 1 or more")
+def parse_augment(text: str) -> tuple[str, ...]:
+    """Returns the augmentations that `--augment` names, in the order in which they are listed there.
 
-    @property
-    def name(self) -> str:
-        """Name of the result: that of the split and, if any, of the missing bands."""
-        return f"{self.split}-without-{self.missing}" if self.missing else self.split
+    Raises:
+      UsageError: a name is none of them.
+    """
+    names = () if text == "none" else tuple(text.split("+"))
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise UsageError(
+                f"--augment={text}: expected none, or names joined by '+' out of {', '.join(AUGMENTATIONS)}; "
+                f"found {name!r}"
+            )
+    return tuple(name for name in AUGMENTATIONS if name in names)
+
+
+def parse_folds(text: str, fold: int) -> tuple[str, int] | None:
+    """Returns (random or blocks, number of folds), None for no folds.
+
+    Raises:
+      UsageError: the text is neither random:K nor blocks:K with K of 2 or more, or there is no such fold.
+    """
+    if not text:
+        if fold:
+            raise UsageError(f"--fold={fold}: expected --folds with it, such as --folds=random:5")
+        return None
+    way, _, count = text.partition(":")
+    if way not in ("random", "blocks") or not count.isdecimal() or int(count) < 2:
+        raise UsageError(f"--folds={text}: expected random:K or blocks:K, K being 2 or more")
+    if not 0 <= fold < int(count):
+        raise UsageError(f"--fold={fold}: expected a number from 0 to {int(count) - 1}, as --folds={text}")
+    return way, int(count)
 
 
 @dataclass(frozen=True)
@@ -184,6 +250,4 @@ class ExportConfig:
 
     run: str = option(None, "Run folder made by mmls_tf.train; the run must be finished.")
     out: str = option(None, "Folder to write; must not exist.")
-    weights: str = option(
-        "best", "Weights: best by validation mIoU, or those of the last epoch.", ("best", "last")
-    )
+    weights: str = option("auto", WEIGHTS_HELP, WEIGHTS)

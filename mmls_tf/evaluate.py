@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from mmls_tf.backend import start_backend
-from mmls_tf.config import EvaluateConfig
 from mmls_tf.entry import command_line, config_from_flags, define_flags, run
+from mmls_tf.evaluation.config import EvaluateConfig
 
 define_flags(EvaluateConfig)
 

@@ -57,10 +57,13 @@ class PixelLoss(keras.losses.Loss):
         self.label_smoothing, self.landslide_weight = label_smoothing, landslide_weight
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Returns the scalar loss of logits `y_pred` against a target `y_true`."""
+        """Returns the loss [1] of logits `y_pred` against a target `y_true`.
+
+        One value, not a scalar: Keras divides values among devices that share a batch, and lets scalars be.
+        """
         labels, weights = split_target(y_true)
         loss = self.of_pixels(ops.cast(y_pred, "float32"), labels, weights)
-        return ops.where(ops.sum(weights) > 0, loss, 0.0)
+        return ops.reshape(ops.where(ops.sum(weights) > 0, loss, 0.0), (1,))
 
     def of_pixels(self, logits: Any, labels: Any, weights: Any) -> Any:
         """Returns the scalar loss; all three float32 [batch, height, width, 1], labels and weights in {0, 1}."""

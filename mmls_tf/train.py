@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from mmls_tf.backend import start_backend
 from mmls_tf.config import TrainConfig
 from mmls_tf.entry import command_line, config_from_flags, define_flags, run
@@ -17,7 +19,7 @@ def main() -> None:
 
     folder = train(config, command_line())
     print(f"run        {folder.root}")
-    print(f"next       python -m mmls_tf.evaluate --run={folder.root} --split=test")
+    print(f"next       python -m mmls_tf.evaluate --run={shlex.quote(str(folder.root))} --split=test")
 
 
 if __name__ == "__main__":

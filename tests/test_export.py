@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from mmls_tf.config import ExportConfig, TrainConfig
 from mmls_tf.data.dataset import open_dataset
-from mmls_tf.data.pipeline import canonical_tiles, evaluation_batches
+from mmls_tf.data.scoring_input import ScoringInput
+from mmls_tf.data.tiles import read_tiles
 from mmls_tf.errors import RunFolderError, UsageError
 from mmls_tf.exporting import saved_model
 from mmls_tf.exporting.saved_model import ExportError, export
@@ -29,8 +30,8 @@ def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def val_tiles(data: Path) -> tuple[np.ndarray, np.ndarray]:
-    tiles = list(canonical_tiles(open_dataset(data), "val").as_numpy_iterator())
-    return np.stack([tile["image"] for tile in tiles]), np.stack([tile["valid"] for tile in tiles])
+    tiles = list(read_tiles(open_dataset(data), "val"))
+    return np.stack([tile.image for tile in tiles]), np.stack([tile.valid for tile in tiles])
 
 
 def serve(exported: Path, image: np.ndarray, valid: np.ndarray) -> dict[str, np.ndarray]:
@@ -42,7 +43,7 @@ def expected_logits(run: Path, data: Path) -> np.ndarray:
     """What the input pipeline and the loaded model give for the val split."""
     folder, record = RunFolder.open(run)
     model = folder.load_model("best")
-    (batch,) = evaluation_batches(open_dataset(data), "val", record.normalisation, 3).as_numpy_iterator()
+    (batch,) = ScoringInput(open_dataset(data), "val", record.normalisation, 3)
     return model(batch["image"], training=False).numpy()
 
 
@@ -125,9 +126,7 @@ def test_a_run_on_some_bands_in_bfloat16_takes_all_canonical_bands(built_data: P
     out = export(ExportConfig(run=str(run), out=str(tmp_path / "new" / "model"), weights="last"))
     found = serve(out, *val_tiles(built_data))["logits"]
     folder, record = RunFolder.open(run)
-    (batch,) = evaluation_batches(
-        open_dataset(built_data), "val", record.normalisation, 3
-    ).as_numpy_iterator()
+    (batch,) = ScoringInput(open_dataset(built_data), "val", record.normalisation, 3)
     expected = folder.load_model("last")(batch["image"], training=False)
     np.testing.assert_allclose(found, expected, atol=3e-2)
 

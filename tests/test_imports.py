@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FLOOR = {"backend", "bands", "config", "entry", "errors", "quiet", "schema"}
+FLOOR = {"backend", "bands", "config", "entry", "errors", "example", "files", "quiet", "schema", "tfrecord"}
 FILES = sorted([*(ROOT / "mmls_tf").rglob("*.py"), *(ROOT / "tfrecords_builder").rglob("*.py")])
 # TensorFlow itself is for input, devices, XLA and export; everything else is Keras and NumPy.
 TENSORFLOW_ROOMS = (
@@ -22,12 +22,16 @@ TENSORFLOW_ROOMS = (
     "mmls_tf/models/batch_norm.py",
     "mmls_tf/training/compilation.py",
     "mmls_tf/training/device.py",
+    "mmls_tf/training/profile.py",
+    "mmls_tf/training/strategy.py",
 )
 # JAX need not be installed, and KerasCV needs TensorFlow, which need not be either for the other models.
 JAX_ROOMS = (
     "mmls_tf/training/compilation.py",
     "mmls_tf/training/device.py",
     "mmls_tf/training/lowering.py",
+    "mmls_tf/training/profile.py",
+    "mmls_tf/training/strategy.py",
 )
 KERAS_CV_ROOMS = ("mmls_tf/models/encoders/keras_cv.py",)
 ROOMS = ("training", "evaluation", "exporting", "inference")

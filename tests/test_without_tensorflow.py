@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from importlib import util
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ import sys
 
 class NotInstalled:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("tensorflow", "keras_cv", "tensorboard"):
+        if name.partition(".")[0] in ("tensorflow", "keras_cv"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, NotInstalled())
@@ -54,24 +55,42 @@ for name in ("mit_b0", "efficientnetv2-b0", "resnet18"):
         encoders[name] = str(error)
 loaded = sorted({"tensorflow", "keras_cv"} & set(sys.modules))
 sources = {name: ENCODERS[name].source for name in encoders}
-print(json.dumps(
-    {"history": history, "decoders": decoders, "encoders": encoders, "sources": sources, "loaded": loaded}
-))
+from pathlib import Path
+from mmls_tf.backend import start_backend
+from mmls_tf.config import TrainConfig
+from mmls_tf.evaluation.config import EvaluateConfig
+from mmls_tf.evaluation.job import evaluate
+from mmls_tf.training.trainer import train
+start_backend("auto")
+run = sys.argv[2]
+config = TrainConfig(
+    data=sys.argv[1], run=run, filters=2, epochs=2, batch=5, input="device", precision="float32", ema=0.5,
+    augment="d4+optics+elevation+noise+crop+mosaic", model="segformer",
+)
+train(config, "a test")
+score = evaluate(EvaluateConfig(run=run, split="test"), "a test")["labelled_pixels"]["miou"]
+files = sorted(path.name for path in Path(run).iterdir())
+loaded = sorted({"tensorflow", "keras_cv"} & set(sys.modules))
+print(json.dumps({
+    "score": score, "files": files, "history": history, "decoders": decoders, "encoders": encoders,
+    "sources": sources, "loaded": loaded,
+}))
 """
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
+def report(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a process without TensorFlow reports on itself."""
+    run = tmp_path_factory.mktemp("alone") / "run"
     result = subprocess.run(
-        [sys.executable, "-c", _BLOCK + _PROGRAM],
+        [sys.executable, "-c", _BLOCK + _PROGRAM, str(built_data), str(run)],
         env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert result.returncode == 0, result.stderr[-3000:]
-    return dict(json.loads(result.stdout))
+    return dict(json.loads(result.stdout.splitlines()[-1]))
 
 
 def test_the_block_holds() -> None:
@@ -86,6 +105,11 @@ def test_training_steps_run_and_the_loss_falls(report: dict[str, Any]) -> None:
     assert losses[-1] < losses[0]
     assert all(0 <= miou <= 1 for _, miou in report["history"])
     assert report["loaded"] == []
+
+
+def test_a_whole_run_is_trained_from_the_devices_memory_and_scored(report: dict[str, Any]) -> None:
+    assert 0 < report["score"] < 1
+    assert {"best.keras", "ema.keras", "history.csv", "summary.json", "tensorboard"} <= set(report["files"])
 
 
 def test_every_decoder_is_built(report: dict[str, Any]) -> None:

@@ -14,11 +14,11 @@ from mmls_tf.bands import BANDS
 from mmls_tf.errors import Issue
 from mmls_tf.raster.geotiff import same_crs
 from mmls_tf.raster.layouts import Layout
+from mmls_tf.raster.places import neighbours, overlaps, place_by_georeference, place_by_name, touching
+from mmls_tf.raster.seams import trustworthy
 from mmls_tf.schema import SCHEMA_VERSION, SPLITS, Manifest, Place, Skipped, SplitEntry, TileEntry
 from tfrecords_builder.config import BuildConfig
 from tfrecords_builder.convert import Refused
-from tfrecords_builder.places import neighbours, overlaps, place_by_georeference, place_by_name, touching
-from tfrecords_builder.seams import trustworthy
 from tfrecords_builder.shard_job import ShardResult
 from tfrecords_builder.statistics import band_statistics, merge
 

@@ -9,18 +9,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mmls_tf.bands import BAND_NAMES
 from mmls_tf.errors import InputError, Issue
 from mmls_tf.raster.layouts import layout_named
-from mmls_tf.raster.raster import FloatArray
+from mmls_tf.raster.seams import rims_of
 from mmls_tf.schema import TileEntry
 from tfrecords_builder.records import encode_record
 from tfrecords_builder.sources import Source
 from tfrecords_builder.statistics import Moments, tile_moments
 from tfrecords_builder.surroundings import Surroundings, read_halo
 from tfrecords_builder.tiles import Tile, read_tile
-
-_RIM = 2  # lines of elevation kept a side: one for the seam, one for how rough the ground is beside it
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def convert(source: Source, options: ReadOptions, surroundings: Surroundings | N
         record=record,
         moments=tile_moments(tile.image, tile.valid),
         crs_wkt=tile.crs_wkt,
-        rims=None if tile.geotransform is not None else _rims(tile.image),
+        rims=None if tile.geotransform is not None else rims_of(tile.image),
     )
 
 
@@ -96,9 +93,3 @@ def _tile_entry(tile: Tile, source: Source, src: Path, record: bytes) -> TileEnt
         valid_pixels=int(tile.valid.sum()),
         geotransform=tile.geotransform,
     )
-
-
-def _rims(image: FloatArray) -> npt.NDArray[np.float32]:
-    dem = image[..., BAND_NAMES.index("dem")]
-    sides = (dem[:_RIM], dem[: -_RIM - 1 : -1], dem[:, :_RIM].T, dem[:, : -_RIM - 1 : -1].T)
-    return np.stack(sides).astype(np.float32)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from mmls_tf.errors import UsageError
 from mmls_tf.raster.placement import read_geotransform
+from mmls_tf.raster.places import place_by_georeference, place_by_name
 from mmls_tf.schema import Place
 from tfrecords_builder.config import BuildConfig
-from tfrecords_builder.places import place_by_georeference, place_by_name
 from tfrecords_builder.sources import Source
 from tfrecords_builder.splits import Deal, deal_by_blocks, deal_randomly, parse_shares
 

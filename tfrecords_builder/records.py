@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mmls_tf.bands import BANDS
+from mmls_tf.example import Buffer, decode_example, encode_example
 from mmls_tf.raster.raster import ByteArray, FloatArray
-from tfrecords_builder.example import Buffer, decode_example, encode_example
 from tfrecords_builder.surroundings import Halo
 from tfrecords_builder.tiles import Tile
 

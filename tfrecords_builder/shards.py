@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from mmls_tf.errors import UsageError
 from mmls_tf.schema import ShardEntry, shard_path
+from mmls_tf.tfrecord import write_records
 from tfrecords_builder.sources import Source
-from tfrecords_builder.tfrecord import write_records
 
 _SALT = b"mmls_tf record order 1\0"
 _RECORD_OVERHEAD = 256  # feature names, lengths, key, geotransform and TFRecord's own framing

@@ -11,14 +11,8 @@ from pathlib import Path
 from mmls_tf.errors import Issue, UsageError
 from mmls_tf.raster.foreign import driver_names, suffixes_of
 from mmls_tf.raster.layouts import v1_mask_stem
-from mmls_tf.raster.safety import kind_of
-from tfrecords_builder.split_names import (
-    IMAGE_FOLDERS,
-    MASK_FOLDERS,
-    find_split_folders,
-    named_folder,
-    split_names_help,
-)
+from mmls_tf.raster.listing import IMAGE_FOLDERS, MASK_FOLDERS, list_rasters, named_folder
+from tfrecords_builder.split_names import find_split_folders, split_names_help
 
 __all__ = ["Source", "find_sources", "split_names_help"]
 
@@ -92,8 +86,8 @@ def _find_split(
     split: str, folder: Path, root: Path, suffixes: tuple[str, ...]
 ) -> tuple[list[Source], list[Issue]]:
     images_in, masks_in = (named_folder(folder, names) for names in (IMAGE_FOLDERS, MASK_FOLDERS))
-    images, issues = _rasters(images_in, root, suffixes)
-    masks, mask_issues = _rasters(masks_in, root, suffixes)
+    images, issues = list_rasters(images_in, root, suffixes, "src")
+    masks, mask_issues = list_rasters(masks_in, root, suffixes, "src")
     issues += mask_issues
     if not images and not issues:
         issues.append(Issue(str(images_in), f"*{suffixes[0]} files", "none"))
@@ -110,52 +104,3 @@ def _find_split(
     for stem in sorted(masks.keys() - set(mask_of.values()) - refused):
         issues.append(Issue(str(masks[stem]), f"an image {images_in / masks[stem].name}", "none"))
     return sources, issues
-
-
-def _rasters(folder: Path, root: Path, suffixes: tuple[str, ...]) -> tuple[dict[str, Path], list[Issue]]:
-    """Returns the usable files of a folder by stem, and what is wrong with the others."""
-    files: dict[str, Path] = {}
-    issues: list[Issue] = []
-    if not folder.is_dir():
-        return files, issues
-    if not Path(os.path.realpath(folder)).is_relative_to(root):
-        return files, [_outside(str(folder), root)]
-    with os.scandir(folder) as entries:
-        listing = sorted(entries, key=lambda entry: entry.name)
-    for entry in listing:
-        path = folder / entry.name
-        if not _is_raster_name(path, suffixes):
-            continue
-        issue = _entry_issue(entry, path, root)
-        if issue is None and path.stem in files:
-            issue = Issue(str(path), "one file of that name", f"also {files[path.stem].name}")
-        if issue is not None:
-            issues.append(issue)
-        else:
-            files[path.stem] = path
-    return files, issues
-
-
-def _is_raster_name(path: Path, suffixes: tuple[str, ...]) -> bool:
-    hidden = path.name.startswith(".")  # "._x.tif" is macOS's litter
-    return path.suffix.lower() in suffixes and not hidden and not path.name.lower().endswith(".aux.xml")
-
-
-def _entry_issue(entry: os.DirEntry[str], path: Path, root: Path) -> Issue | None:
-    if entry.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
-        return _outside(str(path), root)
-    if entry.is_file():
-        return None
-    try:
-        found = kind_of(entry.stat().st_mode)
-    except OSError as error:  # a link to nowhere, or one in a circle
-        found = f"a link that leads nowhere ({error.strerror})"
-    return Issue(str(path), "a plain file", found)
-
-
-def _outside(path: str, root: Path) -> Issue:
-    return Issue(
-        path,
-        "files inside --src; copy them there, or name the folder where they lie as --src",
-        f"a link to {os.path.realpath(path)}, outside {root}",
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmls_tf.errors import UsageError
+from mmls_tf.raster.listing import IMAGE_FOLDERS, MASK_FOLDERS, folders_in, plain_name
 from mmls_tf.schema import SPLITS
 
 # Compared without regard to case, and with `-` and blanks as `_`.
@@ -18,8 +19,6 @@ SPLIT_NAMES: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 PHASE_FOLDERS = ("phase1_dataset", "phase2_dataset")
-IMAGE_FOLDERS = ("images", "image", "imgs", "img")
-MASK_FOLDERS = ("masks", "mask", "labels", "label")
 _SPLIT_OF = {name: split for split, names in SPLIT_NAMES.items() for name in names}
 
 
@@ -35,7 +34,7 @@ def split_names_help() -> str:
 
 def split_of(name: str) -> str | None:
     """Returns the split that a folder of this name holds, None if it is no name of a split."""
-    return _SPLIT_OF.get(_plain(name))
+    return _SPLIT_OF.get(plain_name(name))
 
 
 def find_split_folders(src: Path) -> dict[str, list[Path]]:
@@ -46,9 +45,9 @@ def find_split_folders(src: Path) -> dict[str, list[Path]]:
     """
     if not src.is_dir():
         raise UsageError(f"--src={src}: expected a folder with {', '.join(SPLITS)} in it, found none")
-    inside = _folders(src)
-    for phase in [path for path in inside if _plain(path.name) in PHASE_FOLDERS]:
-        inside += _folders(phase)
+    inside = folders_in(src)
+    for phase in [path for path in inside if plain_name(path.name) in PHASE_FOLDERS]:
+        inside += folders_in(phase)
     found = {split: [path for path in inside if split_of(path.name) == split] for split in SPLITS}
     if not found["train"]:
         names = ", ".join(sorted(path.name for path in src.iterdir())[:8]) or "nothing"
@@ -56,24 +55,3 @@ def find_split_folders(src: Path) -> dict[str, list[Path]]:
             f"--src={src}: expected a folder `train` (with `images` and `masks`) in it, found {names}"
         )
     return {split: folders for split, folders in found.items() if folders}
-
-
-def named_folder(folder: Path, names: tuple[str, ...]) -> Path:
-    """Returns the first of `names` that lies in a folder, the first of all where none does.
-
-    Raises:
-      UsageError: two of them do.
-    """
-    present = [path for path in _folders(folder) if _plain(path.name) in names] if folder.is_dir() else []
-    if len(present) > 1:
-        both = " and ".join(path.name for path in present)
-        raise UsageError(f"{folder}: expected one folder of {names[0]}, found {both}; move one of them away")
-    return present[0] if present else folder / names[0]
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "_").replace(" ", "_")

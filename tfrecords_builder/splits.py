@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mmls_tf.errors import UsageError
+from mmls_tf.raster.places import gap_px
 from mmls_tf.schema import SPLITS, Place
-from tfrecords_builder.places import gap_px
 
 METHODS = ("folders", "random", "blocks")
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mmls_tf.errors import DatasetError
 from mmls_tf.schema import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
+from mmls_tf.tfrecord import DamageError, read_records
 from tfrecords_builder.audit.content import Content, content_of
 from tfrecords_builder.records import Record, decode_record
-from tfrecords_builder.tfrecord import DamageError, read_records
 
 
 def open_stored(data: Path) -> Manifest:

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmls_tf.bands import BAND_NAMES
 from mmls_tf.errors import InputError, Issue
-from mmls_tf.raster.band_order import order_problem
 from mmls_tf.raster.foreign import driver_names
-from mmls_tf.raster.layouts import Layout, to_canonical
+from mmls_tf.raster.image_checks import checked_image
+from mmls_tf.raster.layouts import Layout
 from mmls_tf.raster.raster import ByteArray, FloatArray, Geotransform, Raster
 from tfrecords_builder.sources import Source
 
@@ -55,7 +54,7 @@ def read_tile(
     image_raster = mask_raster = None
     try:
         image_raster = layout.read_image(str(source.image), size, driver_names(drivers))
-        image, valid = _checked_image(source.image, image_raster, layout, check_order)
+        image, valid = checked_image(source.image, image_raster, layout, check_order)
     except InputError as error:
         issues += error.issues
     if source.mask is not None:
@@ -87,37 +86,7 @@ def read_image(path: Path, layout: Layout, size: int, drivers: str = "GTiff") ->
     Raises:
       InputError: the image cannot be used.
     """
-    return _checked_image(path, layout.read_image(str(path), size, driver_names(drivers)), layout, False)
-
-
-def _checked_image(
-    path: Path, raster: Raster, layout: Layout, check_order: bool
-) -> tuple[FloatArray, ByteArray]:
-    image, valid = to_canonical(raster, layout)
-    issues = _image_issues(path, image, valid)
-    if check_order and not issues:
-        problem = order_problem(raster, layout)
-        if problem is not None:
-            issues.append(Issue(str(path), problem.expected, problem.found))
-    if issues:
-        raise InputError(issues)
-    return image, valid
-
-
-def _image_issues(path: Path, image: FloatArray, valid: ByteArray) -> list[Issue]:
-    issues = []
-    finite = np.isfinite(image)
-    if not finite.all():
-        bad = {
-            name: int(count)
-            for name, count in zip(BAND_NAMES, (~finite).sum(axis=(0, 1)), strict=True)
-            if count
-        }
-        found = ", ".join(f"{count} pixels of NaN or infinity in {name}" for name, count in bad.items())
-        issues.append(Issue(str(path), "finite numbers where no nodata tag says otherwise", found))
-    elif not valid.any():
-        issues.append(Issue(str(path), "at least one pixel with data in every band", "none"))
-    return issues
+    return checked_image(path, layout.read_image(str(path), size, driver_names(drivers)), layout, False)
 
 
 def _mask_issues(path: Path, mask: Raster, image: Raster | None) -> list[Issue]:

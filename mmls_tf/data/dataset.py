@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmls_tf.errors import DatasetError
-from mmls_tf.schema import MANIFEST_NAME, Manifest, SplitEntry, read_manifest, shard_problem
+from mmls_tf.schema import (
+    MANIFEST_NAME,
+    TRAINING_SPLITS,
+    Manifest,
+    SplitEntry,
+    read_manifest,
+    shard_problem,
+)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A folder and the manifest in it."""
+    """A folder and the manifest in it.
+
+    Attributes:
+      dealt: split by key for tiles of train and val that were dealt anew; empty: as the manifest says.
+    """
 
     root: Path
     manifest: Manifest
+    dealt: Mapping[str, str] = field(default_factory=dict)
 
     def split(self, name: str) -> SplitEntry:
         """Returns a split's entry.
@@ -43,9 +55,22 @@ class Dataset:
             )
         return split
 
+    def tiles(self, name: str) -> int:
+        """Returns the number of tiles in a split."""
+        if self.dealt and name in TRAINING_SPLITS:
+            return sum(split == name for split in self.dealt.values())
+        return self.split(name).tiles
+
+    def has(self, key: str, name: str) -> bool:
+        """Returns whether a tile, SPLIT/STEM, belongs to a split."""
+        if self.dealt and name in TRAINING_SPLITS:
+            return self.dealt.get(key) == name
+        return key.partition("/")[0] == name
+
     def shard_files(self, name: str) -> list[str]:
-        """Returns the paths of a split's shards."""
-        return [str(self.root / shard.path) for shard in self.split(name).shards]
+        """Returns the paths of the shards that hold a split; where it was dealt anew, they hold others' tiles too."""
+        names = TRAINING_SPLITS if self.dealt and name in TRAINING_SPLITS else (name,)
+        return [str(self.root / shard.path) for part in names for shard in self.split(part).shards]
 
 
 def open_dataset(root: Path) -> Dataset:

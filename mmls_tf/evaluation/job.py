@@ -1,129 +1,131 @@
-"""One evaluation job: a run folder and a split go in, scores come out."""
+"""One evaluation job: a run folder, or several, and a split go in, scores come out."""
 
 from __future__ import annotations
 
 import datetime
-import hashlib
 import json
-from dataclasses import asdict, replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from mmls_tf.backend import choose_backend
-from mmls_tf.bands import BAND_NAMES, parse_bands
-from mmls_tf.config import EvaluateConfig
 from mmls_tf.data.dataset import Dataset, open_dataset, verify_splits
-from mmls_tf.data.input import evaluation_input
-from mmls_tf.errors import DatasetError, UsageError
 from mmls_tf.evaluation import ledger
-from mmls_tf.evaluation.confusion import Confusion
+from mmls_tf.evaluation.choice import Choice, choice_of, choose_by, keep_choice
+from mmls_tf.evaluation.comparison import compare_runs, gap_to_test
+from mmls_tf.evaluation.config import EvaluateConfig
+from mmls_tf.evaluation.counting import SplitCounts, count_split
+from mmls_tf.evaluation.intervals import spatial_blocks
 from mmls_tf.evaluation.pictures import write_gallery
-from mmls_tf.evaluation.scoring import SplitScore, score_split
+from mmls_tf.evaluation.result import costs, scores
+from mmls_tf.evaluation.speed import milliseconds_per_tile
+from mmls_tf.evaluation.subsets import write_tiles
+from mmls_tf.files import write_json
+from mmls_tf.prediction.ahead import ahead
+from mmls_tf.prediction.member import Member, load_member, mean_probability, require_fit
+from mmls_tf.prediction.tiles import as_dealt, predict_tiles, scoring_input
 from mmls_tf.schema import LEDGER_NAME
-from mmls_tf.training.device import choose_jit, find_device
-from mmls_tf.training.run_folder import RunFolder, RunRecord, write_json
+from mmls_tf.training.device import find_device
+from mmls_tf.training.run_folder import RunFolder
 
 
 def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
-    """Scores a run on one split, writes result and picture into the run folder, and returns the result.
+    """Scores a run on one split, writes what it found into the run folder, and returns the result.
 
     Raises:
-      RunFolderError: the run is missing or has no weights.
+      RunFolderError: a run is missing or has no weights, or that of --against has no such evaluation.
       DatasetError: the data set does not match its manifest or the run, or the split has no masks.
-      UsageError: Keras runs on another backend than `config.backend`.
+      UsageError: Keras runs on another backend than `config.backend`, or flags do not fit the run.
     """
     backend = choose_backend(config.backend)
     folder, record = RunFolder.open(Path(config.run))
     dataset = open_dataset(Path(config.data or record.config.data))
     dataset.labelled_split(config.split)
-    _require_fit(dataset, record)
+    members = [load_member(Path(run), config.weights, backend, config.missing) for run in config.runs]
+    for member in members:
+        require_fit(dataset, member)
     verify_splits(dataset, [config.split])
     ledgers = [folder.ledger, dataset.root / "isolated" / LEDGER_NAME] if config.split == "isolated" else []
     ledger.require_writable(ledgers)
-    model = folder.load_model(config.weights)
-    # The backend that trained it need not be the one that scores it, and each has its own use for XLA.
-    jit = record.jit if backend == record.backend else choose_jit("auto", find_device())[0]
-    model.compile(jit_compile=jit)
-    normalisation = record.normalisation.without(_missing(config, record))
-    batches = evaluation_input(
-        dataset,
-        config.split,
-        normalisation,
-        config.batch,
-        record.config.context,
-        record.config.context_from,
-    )
-    score = score_split(model, batches.as_numpy_iterator())
-    result = _result(config, command, folder, record, dataset, score)
+    dealt = as_dealt(members[0], dataset)
+    choice = None if config.split == "val" else choice_of(members, config, dataset)
+    counts, choice, threshold = _count(config, members, dealt, choice)
+    result = {
+        **_head(config, command, members, dataset, counts, choice, threshold),
+        **scores(counts, dealt, choice),
+        **costs(members, _speed(members, dealt, config)),
+    }
+    if config.against:
+        result["against"] = compare_runs(config, counts, dataset)
     if ledgers:
         ledger.enter(ledgers, _ledger_entry(result))
         result["isolated_evaluations"] = {
             "of_this_run": ledger.count_entries(ledgers[0]),
             "of_this_data_set": ledger.count_entries(ledgers[1]),
         }
-        result["gap_to_test"] = _gap_to_test(folder, result, replace(config, split="test").name)
-    folder.evaluations.mkdir(exist_ok=True)
-    picture = folder.evaluations / f"{config.name}.png"
-    write_gallery(picture, model, dataset, config.split, batches.as_numpy_iterator(), score)
-    result["picture"] = picture.name
-    write_json(folder.evaluations / f"{config.name}.json", result)
-    return result
+        result["gap_to_test"] = gap_to_test(folder, result, config)
+    _write(folder, config, members, dealt, counts, threshold, result)
+    return dict(json.loads(json.dumps(result)))  # as it stands in the file: pairs are lists there
 
 
-def _require_fit(dataset: Dataset, record: RunRecord) -> None:
-    if dataset.manifest.scaling != record.scaling:
-        raise DatasetError(
-            f"{dataset.root}: expected bands scaled as {record.scaling}, as the run was trained on, found "
-            f"{dataset.manifest.scaling}; the two releases are not to be mixed"
-        )
-    if dataset.manifest.tile_size != record.tile_size:
-        raise DatasetError(
-            f"{dataset.root}: expected tiles of {record.tile_size} pixels, as the run was trained on, found "
-            f"{dataset.manifest.tile_size}"
-        )
+def _count(
+    config: EvaluateConfig, members: Sequence[Member], dataset: Dataset, choice: Choice | None
+) -> tuple[SplitCounts, Choice | None, float]:
+    """Predicts and counts. On val itself the choice comes from this very pass, which its own threshold then needs
+    a second time."""
+    threshold = 0.5 if config.threshold == "val" else float(config.threshold)
+    if config.threshold == "val" and choice is not None:
+        threshold = choice.threshold
+
+    def count(threshold: float) -> SplitCounts:
+        predictions = predict_tiles(members, dataset, config.split, config.batch, config.tta)
+        return count_split(ahead(predictions, config.batch), threshold)
+
+    counts = count(threshold)
+    if config.split == "val":
+        choice = choose_by(counts.histogram, len(counts.tiles), members, dataset)
+        keep_choice(choice, Path(config.run), config.variant)
+        if config.threshold == "val":
+            threshold = choice.threshold
+            counts = count(threshold)
+    return counts, choice, threshold
 
 
-def _missing(config: EvaluateConfig, record: RunRecord) -> tuple[int, ...]:
-    if not config.missing:
-        return ()
-    missing = parse_bands(config.missing, "missing")
-    unseen = [BAND_NAMES[band] for band in missing if band not in record.normalisation.bands]
-    if unseen or len(missing) == len(record.normalisation.bands):
-        found = f"{', '.join(unseen)} besides" if unseen else "all of them"
-        raise UsageError(
-            f"--missing={config.missing}: expected some of the bands that the run sees, "
-            f"{record.config.bands}, found {found}"
-        )
-    return missing
-
-
-def _result(
+def _head(
     config: EvaluateConfig,
     command: str,
-    folder: RunFolder,
-    record: RunRecord,
+    members: Sequence[Member],
     dataset: Dataset,
-    score: SplitScore,
+    counts: SplitCounts,
+    choice: Choice | None,
+    threshold: float,
 ) -> dict[str, Any]:
-    fingerprint = dataset.manifest.fingerprint
+    own, fingerprint = members[0], dataset.manifest.fingerprint
     return {
         "split": config.split,
-        "run": str(folder.root),
-        "run_finished": folder.finished,
-        "weights": config.weights,
-        "weights_sha256": hashlib.sha256(folder.weights(config.weights).read_bytes()).hexdigest(),
-        "bands": record.config.bands,
+        "run": str(own.folder.root),
+        "run_finished": all(member.folder.finished for member in members),
+        "weights": own.weights,
+        "weights_sha256": own.sha256,
+        "ensemble": [
+            {"run": str(member.folder.root), "weights_sha256": member.sha256} for member in members[1:]
+        ],
+        "tta": config.tta,
+        "bands": own.record.config.bands,
         "missing": config.missing,
-        "context": record.config.context,
-        "context_from": record.config.context_from,
+        "context": own.record.config.context,
+        "context_from": own.record.config.context_from,
+        "folds": own.record.config.folds,
+        "fold": own.record.config.fold,
         "data": str(dataset.root),
         "data_fingerprint": fingerprint,
-        "trained_on_this_data_set": fingerprint == record.fingerprint,
-        "tiles": len(score.tiles),
-        "threshold": 0.5,
-        "labelled_pixels": _numbers(score.labelled),
-        "valid_pixels_only": _numbers(score.valid),
-        "milliseconds_per_tile": score.milliseconds_per_tile,
+        "trained_on_this_data_set": all(member.record.fingerprint == fingerprint for member in members),
+        "tiles": len(counts.tiles),
+        "threshold": threshold,
+        "threshold_from": "val" if config.threshold == "val" else "given",
+        "chosen_on_val": None
+        if choice is None
+        else {"threshold": choice.threshold, "temperature": choice.temperature, "tiles": choice.tiles},
         "batch": config.batch,
         "device": str(find_device()),
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
@@ -131,30 +133,41 @@ def _result(
     }
 
 
-def _numbers(confusion: Confusion) -> dict[str, Any]:
-    return {"pixels": confusion.pixels, **asdict(confusion), **confusion.metrics()}
+def _speed(members: Sequence[Member], dataset: Dataset, config: EvaluateConfig) -> dict[str, float]:
+    first = [next(iter(scoring_input(member, dataset, config.split, 1)))["image"] for member in members]
+    return milliseconds_per_tile(
+        lambda images: mean_probability(members, images, config.tta),
+        first,  # type: ignore[arg-type]
+    )
+
+
+def _write(
+    folder: RunFolder,
+    config: EvaluateConfig,
+    members: Sequence[Member],
+    dataset: Dataset,
+    counts: SplitCounts,
+    threshold: float,
+    result: dict[str, Any],
+) -> None:
+    """The JSON file comes last: where it is, the rest is too."""
+    folder.evaluations.mkdir(exist_ok=True)
+    stem = folder.evaluations / config.name
+    result["picture"], result["tiles_file"] = f"{config.name}.png", f"{config.name}.csv"
+    entries = {tile.key: tile for tile in dataset.manifest.tiles}
+    places = [entries[tile.key].place for tile in counts.tiles]
+    groups = spatial_blocks(places, dataset.manifest.tile_size)
+    write_tiles(stem.with_name(result["tiles_file"]), counts.tiles, entries, groups.tolist())
+    write_gallery(
+        stem.with_name(result["picture"]),
+        counts.tiles,
+        lambda keys: predict_tiles(members, dataset, config.split, config.batch, config.tta, keys),
+        threshold,
+    )
+    write_json(stem.with_name(f"{config.name}.json"), result)
 
 
 def _ledger_entry(result: dict[str, Any]) -> dict[str, Any]:
-    names = ("time", "run", "weights", "weights_sha256", "missing", "data", "data_fingerprint", "command")
-    return {**{name: result[name] for name in names}, "miou": result["labelled_pixels"]["miou"]}
-
-
-def _gap_to_test(folder: RunFolder, result: dict[str, Any], name: str) -> dict[str, float] | None:
-    """Returns isolated minus test for every metric, None until the same weights were scored on test."""
-    path = folder.evaluations / f"{name}.json"
-    if not path.exists():
-        return None
-    test = json.loads(path.read_text(encoding="utf-8"))
-    if (
-        test["weights_sha256"] != result["weights_sha256"]
-        or test["data_fingerprint"] != result["data_fingerprint"]
-    ):
-        return None
-    isolated, base = result["labelled_pixels"], test["labelled_pixels"]
-    names = Confusion().metrics()
-    return {
-        name: isolated[name] - base[name]
-        for name in names
-        if isolated[name] is not None and base[name] is not None
-    }
+    names = ("time", "run", "weights", "weights_sha256", "ensemble", "missing", "tta", "threshold", "data")
+    entry = {name: result[name] for name in (*names, "data_fingerprint", "command")}
+    return {**entry, "miou": result["labelled_pixels"]["miou"]}

@@ -2,46 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
-from mmls_tf.bands import BAND_NAMES, BANDS
-from mmls_tf.data.dataset import Dataset
-from mmls_tf.data.pipeline import canonical_tiles
-from mmls_tf.evaluation.scoring import SplitScore, TileScore, predict_logits
+from mmls_tf.data.tiles import Tile
+from mmls_tf.evaluation.counting import TileScore, raw_band
 from mmls_tf.raster.mars import PIXEL_M
+from mmls_tf.schema import UNKNOWN_LABEL
+
+Picture = npt.NDArray[Any]
 
 _PER_GROUP = 2
 # Colours that stay apart for colour-blind readers (Okabe and Ito 2008).
 _HIT, _FALSE_ALARM, _MISS = (0.0, 0.62, 0.45), (0.9, 0.62, 0.0), (0.8, 0.25, 0.65)
+_PICTURES = ("colour", "shade", "truth", "probability", "errors")
+_TITLES = ("colour", "hill-shade", "truth", "probability", "errors")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One tile of a gallery: which group it stands for, its landslide IoU, its pictures.
+
+    Pictures are uint8 [height, width], `colour` and `errors` [height, width, 3]; in `truth`, 127 is unknown.
+    """
+
+    group: str
+    key: str
+    iou: float
+    colour: Picture
+    shade: Picture
+    truth: Picture
+    probability: Picture
+    errors: Picture
 
 
 def write_gallery(
     path: Path,
-    model: keras.Model,
-    dataset: Dataset,
-    split: str,
-    batches: Iterable[dict[str, Any]],
-    score: SplitScore,
+    scores: Sequence[TileScore],
+    predict: Callable[[Collection[str]], Iterable[tuple[Tile, npt.NDArray[np.float32]]]],
+    threshold: float,
 ) -> None:
     """Draws up to six tiles as rows: RGB, hill-shade, truth, probability, errors.
 
+    The same pictures are written one by one into an archive beside it, for pages that put them together themselves.
+
     Args:
-      batches: as they were scored.
+      predict: from keys to these tiles with their landslide probability [height, width].
+      threshold: above which a pixel counts as landslide.
     """
-    chosen = choose_tiles(score.tiles)
-    tiles = _tiles_by_key(dataset, split, {tile.key for _, tile in chosen})
-    probabilities = _probabilities(model, tiles.keys(), batches, dataset.manifest.tile_size)
+    chosen = choose_tiles(scores)
+    found = {tile.key: (tile, probability) for tile, probability in predict({tile.key for _, tile in chosen})}
     rows = [
-        (f"{group}\n{tile.key.partition('/')[2]}\nIoU {tile.labelled.iou_landslide:.2f}", tiles[tile.key])
-        for group, tile in chosen
+        Row(group, score.key, score.labelled.iou_landslide or 0.0, *_pictures(*found[score.key], threshold))
+        for group, score in chosen
     ]
-    _draw(path, rows, [probabilities[tile.key] for _, tile in chosen])
+    _write_archive(path.with_suffix(".npz"), rows)
+    _draw(path, rows)
 
 
 def choose_tiles(tiles: Sequence[TileScore]) -> list[tuple[str, TileScore]]:
@@ -75,52 +96,55 @@ def hill_shade(elevation_m: npt.NDArray[np.floating], pixel_m: float) -> npt.NDA
     return np.clip((0.5 * east + 0.5 * south + np.sqrt(0.5)) * normal_z, 0.0, 1.0)
 
 
-def _tiles_by_key(dataset: Dataset, split: str, keys: set[str]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for tile in canonical_tiles(dataset, split).as_numpy_iterator():
-        if tile["key"].decode() in keys:
-            found[tile["key"].decode()] = tile
-        if len(found) == len(keys):
-            break
-    return found
+def read_gallery(path: Path) -> list[Row]:
+    """Returns the rows of the gallery whose archive is at `path`."""
+    with np.load(path) as archive:
+        return [
+            Row(str(group), str(key), float(iou), *(archive[name][index] for name in _PICTURES))
+            for index, (group, key, iou) in enumerate(
+                zip(archive["group"], archive["key"], archive["iou"], strict=True)
+            )
+        ]
 
 
-def _probabilities(
-    model: keras.Model, keys: Collection[str], batches: Iterable[dict[str, Any]], size: int
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Returns [size, size], the middle of what the model says of each of some tiles."""
-    result = {}
-    for batch in batches:
-        wanted = {key.decode(): place for place, key in enumerate(batch["key"]) if key.decode() in keys}
-        if wanted:
-            logits = predict_logits(model, batch["image"]).astype(np.float64)
-            margin = (logits.shape[1] - size) // 2
-            inner = slice(margin, margin + size)
-            for key, place in wanted.items():
-                result[key] = 1.0 / (1.0 + np.exp(-logits[place, inner, inner]))
-    return result
+def _pictures(tile: Tile, probability: npt.NDArray[np.float32], threshold: float) -> tuple[Picture, ...]:
+    shade = hill_shade(raw_band(tile, "dem"), PIXEL_M)
+    pictures = (
+        _colour(tile),
+        shade,
+        np.where(tile.mask == UNKNOWN_LABEL, 0.5, tile.mask == 1),
+        probability,
+        _errors(shade, probability > threshold, tile.mask),
+    )
+    return tuple(np.rint(255 * picture).astype(np.uint8) for picture in pictures)
 
 
-def _draw(path: Path, rows: Sequence[tuple[str, dict[str, Any]]], probabilities: Sequence[Any]) -> None:
+def _write_archive(path: Path, rows: Sequence[Row]) -> None:
+    columns = {
+        name: np.array([getattr(row, name) for row in rows]) for name in ("group", "key", "iou", *_PICTURES)
+    }
+    partial = path.with_name(f".{path.stem}.partial.npz")
+    np.savez_compressed(partial, **columns)  # type: ignore[arg-type]  # NumPy's own flag is meant
+    partial.replace(path)
+
+
+def _draw(path: Path, rows: Sequence[Row]) -> None:
     from matplotlib.figure import Figure  # no pyplot: no window system, no global state
     from matplotlib.patches import Patch
 
     figure = Figure(figsize=(11.5, 2.15 * max(1, len(rows)) + 0.6), layout="constrained")
-    axes = figure.subplots(max(1, len(rows)), 5, squeeze=False)
-    titles = ("colour", "hill-shade", "truth", "probability", "errors")
-    for axis, title in zip(axes[0], titles, strict=True):
+    axes = figure.subplots(max(1, len(rows)), len(_PICTURES), squeeze=False)
+    for axis, title in zip(axes[0], _TITLES, strict=True):
         axis.set_title(title, fontsize=10)
     for axis in axes.flat:
         axis.set_xticks([])
         axis.set_yticks([])
-    for line, (label, tile), probability in zip(axes, rows, probabilities, strict=False):
+    for line, row in zip(axes, rows, strict=False):
+        label = f"{row.group}\n{row.key.partition('/')[2]}\nIoU {row.iou:.2f}"
         line[0].set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center")
-        shade = hill_shade(_raw(tile["image"], "dem"), PIXEL_M)
-        line[0].imshow(_colour(tile["image"]))
-        line[1].imshow(shade, cmap="gray", vmin=0, vmax=1)
-        line[2].imshow(tile["mask"] == 1, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        line[3].imshow(probability, cmap="viridis", vmin=0, vmax=1)
-        line[4].imshow(_errors(shade, probability > 0.5, tile["mask"]), interpolation="nearest")
+        for axis, name in zip(line, _PICTURES, strict=True):
+            colours = "viridis" if name == "probability" else "gray"
+            axis.imshow(getattr(row, name), cmap=colours, vmin=0, vmax=255, interpolation="nearest")
     legend = {"hit": _HIT, "false alarm": _FALSE_ALARM, "miss": _MISS}
     figure.legend(
         handles=[Patch(color=colour, label=name) for name, colour in legend.items()],
@@ -134,14 +158,9 @@ def _draw(path: Path, rows: Sequence[tuple[str, dict[str, Any]]], probabilities:
     partial.replace(path)
 
 
-def _raw(image: npt.NDArray[np.float32], name: str) -> npt.NDArray[np.float32]:
-    index = BAND_NAMES.index(name)
-    return image[..., index] * BANDS[index].scale + BANDS[index].offset
-
-
-def _colour(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _colour(tile: Tile) -> npt.NDArray[np.float32]:
     """Returns R, G, B in [0, 1], each channel stretched alike between the tile's 1st and 99th percentile."""
-    rgb = np.stack([_raw(image, name) for name in ("red", "green", "blue")], axis=-1)
+    rgb = np.stack([raw_band(tile, name) for name in ("red", "green", "blue")], axis=-1)
     low, high = np.percentile(rgb, (1, 99))
     return np.clip((rgb - low) / max(high - low, 1.0), 0.0, 1.0)
 

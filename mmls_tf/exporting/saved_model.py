@@ -26,7 +26,7 @@ import numpy as np
 from keras import ops
 
 from mmls_tf.bands import BANDS
-from mmls_tf.config import ExportConfig
+from mmls_tf.config import ExportConfig, chosen_weights
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import MmlsError, RunFolderError, UsageError
 from mmls_tf.training.run_folder import RunFolder, RunRecord
@@ -58,14 +58,15 @@ def export(config: ExportConfig) -> Path:
         raise UsageError(
             f"--out={out}: expected a new folder, found something there; give another, or remove it"
         )
-    model = folder.load_model(config.weights)
+    weights = chosen_weights(config.weights, record.config)
+    model = folder.load_model(weights)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of an export that was interrupted
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
         _write(model, record.normalisation, partial)
         _compare(model, record, partial)
-        _describe(partial, folder, record, config.weights, model)
+        _describe(partial, folder, record, weights, model)
         partial.rename(out)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)

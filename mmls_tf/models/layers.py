@@ -60,9 +60,9 @@ def upsample(x: Any, factor: int, name: str) -> Any:
     return layers.UpSampling2D(factor, interpolation="bilinear", dtype="float32", name=name)(x)
 
 
-def logits_head(x: Any, stride: int) -> Any:
+def logits_head(x: Any, stride: int, name: str = "logits") -> Any:
     """1 x 1 convolution to one float32 logit, brought from `stride` to full resolution."""
-    return upsample(layers.Conv2D(1, 1, dtype="float32", name="logits")(x), stride, "logits_resize")
+    return upsample(layers.Conv2D(1, 1, dtype="float32", name=name)(x), stride, f"{name}_resize")
 
 
 def require_multiple(size: int, stride: int) -> None:

@@ -16,10 +16,11 @@ from mmls_tf.models.decoders.unet import unet_decoder
 from mmls_tf.models.decoders.unetplusplus import unetplusplus_decoder
 from mmls_tf.models.encoders.table import encoder_named
 from mmls_tf.models.fusion import fused_pyramid
-from mmls_tf.models.layers import conv_block, logits_head, require_multiple, upsample
-from mmls_tf.models.pyramid import Decoder, Encoder, EncoderRequest, as_pyramid
+from mmls_tf.models.layers import conv_block, conv_norm_relu, logits_head, require_multiple, upsample
+from mmls_tf.models.pyramid import Decoder, Encoder, EncoderRequest, Pyramid, as_pyramid
 from mmls_tf.models.spec import ModelSpec
 
+_AUXILIARY_STRIDE = 16
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 DECODERS: dict[str, Decoder] = {
@@ -47,11 +48,26 @@ def build_model(spec: ModelSpec, precision: str, seed: int) -> keras.Model:
     Raises:
       UsageError: an unknown name, or a tile size that the strides do not divide.
     """
+    return build_with_auxiliary(spec, precision, seed)[0]
+
+
+def build_with_auxiliary(spec: ModelSpec, precision: str, seed: int) -> tuple[keras.Model, keras.Model]:
+    """Builds the same model, and one that gives the logits of a second head beside its own.
+
+    The second head stands on the coarsest features that are not coarser than one in 16, or the finest there are, and
+    is for training alone: its loss reaches the encoder directly (Zhao et al. 2017, arXiv 1612.01105, section 3.3).
+    """
     keras.utils.set_random_seed(seed)
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(_POLICIES[precision])
     try:
-        return _build(spec)
+        model, pyramid = _build(spec)
+        stride = max((stride for stride in pyramid if stride <= _AUXILIARY_STRIDE), default=min(pyramid))
+        x = conv_norm_relu(pyramid[stride], 4 * spec.filters, 3, "auxiliary")
+        second = logits_head(x, stride, "auxiliary_logits")
+        return model, keras.Model(
+            model.inputs, [*model.outputs, second], name=f"{spec.decoder}_with_auxiliary"
+        )
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -72,7 +88,7 @@ def tile_multiple(decoder: Decoder, encoder: Encoder) -> int:
     return min(encoder.strides[-1], decoder.output_stride or encoder.strides[-1])
 
 
-def _build(spec: ModelSpec) -> keras.Model:
+def _build(spec: ModelSpec) -> tuple[keras.Model, Pyramid]:
     decoder, encoder = decoder_named(spec.decoder), encoder_named(spec.encoder)
     require_multiple(spec.tile_size, tile_multiple(decoder, encoder))
     image = keras.Input((spec.tile_size, spec.tile_size, len(spec.bands)), name="image")
@@ -86,7 +102,7 @@ def _build(spec: ModelSpec) -> keras.Model:
     x, stride = decoder.build(pyramid, spec.filters)
     if spec.full_skip and not decoder.every_level:
         x, stride = _refine(x, stride, pyramid[1], spec.filters), 1
-    return keras.Model(image, logits_head(x, stride), name=spec.decoder)
+    return keras.Model(image, logits_head(x, stride), name=spec.decoder), pyramid
 
 
 def _refine(x: Any, stride: int, detail: Any, filters: int) -> Any:

@@ -13,19 +13,30 @@ import numpy as np
 from mmls_tf.errors import CompilationError
 
 
-def compiled_hlo(model: keras.Model, batch: int, step: str = "train") -> str:
+def tile_batch(model: keras.Model, batch: int) -> tuple[Any, Any]:
+    """Returns empty tiles as a network from images to logits is trained on.
+
+    Images are float32 [batch, size, size, bands], the target float32 [batch, size, size, 2].
+    """
+    image = np.zeros((batch, *model.input_shape[1:]), np.float32)
+    return image, np.zeros((*image.shape[:-1], 2), np.float32)
+
+
+def compiled_hlo(model: keras.Model, data: tuple[Any, ...], step: str = "train") -> str:
     """Returns the optimised HLO of a compiled model's training step (`train`) or forward pass (`predict`).
 
-    Shapes are those of training: images float32 [batch, size, size, bands], target float32 [batch, size, size, 2].
+    Args:
+      data: a batch as `fit` gets it, for its shapes and dtypes.
+
     XLA compiles for the default device of the backend; nothing is executed and no weight changes.
 
     Raises:
       CompilationError: names the layer that XLA cannot compile.
     """
-    return _hlo(model, batch, step, optimised=True)
+    return _hlo(model, data, step, optimised=True)
 
 
-def require_lowering(model: keras.Model, batch: int) -> None:
+def require_lowering(model: keras.Model, data: tuple[Any, ...]) -> None:
     """Makes sure that XLA takes the training step: an operation that it does not know is found before the run.
 
     The step is lowered to HLO, not optimised (seconds instead of minutes); the first step of training then either
@@ -34,13 +45,11 @@ def require_lowering(model: keras.Model, batch: int) -> None:
     Raises:
       CompilationError: names the layer that XLA cannot compile.
     """
-    _hlo(model, batch, "train", optimised=False)
+    _hlo(model, data, "train", optimised=False)
 
 
-def _hlo(model: keras.Model, batch: int, step: str, optimised: bool) -> str:
-    image = np.zeros((batch, *model.input_shape[1:]), np.float32)
-    target = np.zeros((*image.shape[:-1], 2), np.float32)
-    data = (image, target) if step == "train" else (image,)
+def _hlo(model: keras.Model, data: tuple[Any, ...], step: str, optimised: bool) -> str:
+    data = data if step == "train" else data[:1]
     lower = _jax_hlo if keras.config.backend() == "jax" else _tensorflow_hlo
     filtering = keras.config.is_traceback_filtering_enabled()
     keras.config.disable_traceback_filtering()  # it drops the frames that tell the layer
@@ -56,8 +65,11 @@ def _tensorflow_hlo(model: keras.Model, data: tuple[Any, ...], step: str, optimi
 
     _build(model, data, step)
     run = model.train_step if step == "train" else model.predict_step
-    function = tf.function(lambda *arrays: run(arrays), jit_compile=True, autograph=False)
-    specs = [tf.TensorSpec(array.shape, array.dtype) for array in data]
+    arrays = tf.nest.flatten(data)
+    function = tf.function(
+        lambda *leaves: run(tf.nest.pack_sequence_as(data, leaves)), jit_compile=True, autograph=False
+    )
+    specs = [tf.TensorSpec(array.shape, array.dtype) for array in arrays]
     generate = function.experimental_get_compiler_ir(*specs)
     try:
         return str(generate(stage="optimized_hlo" if optimised else "hlo"))
@@ -70,12 +82,21 @@ def _jax_hlo(model: keras.Model, data: tuple[Any, ...], step: str, optimised: bo
 
     try:
         # Before Keras does the same, and wraps what goes wrong in an error of its own.
+        record_shardings(model)
         jax.eval_shape(model.predict_step, jax_state(model, "predict"), data[:1])
         _build(model, data, step)
+        record_shardings(model)
         lowered = jax.jit(getattr(model, f"{step}_step")).lower(jax_state(model, step), data)
     except (jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
         raise _cannot_compile(model, error) from error
     return str(lowered.compile().as_text() if optimised else lowered.as_text("hlo"))
+
+
+def record_shardings(model: keras.Model) -> None:
+    """Tells older versions of Keras 3 how variables lie on devices: their steps look it up, which `fit` has said."""
+    record = getattr(model, "_record_training_state_sharding_spec", None)
+    if record is not None:
+        record()
 
 
 def _build(model: keras.Model, data: tuple[Any, ...], step: str) -> None:

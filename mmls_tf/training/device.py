@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ def find_device() -> Device:
     backend = keras.backend.backend()
     kind, name = _jax_device() if backend == "jax" else _tensorflow_device()
     fast = kind != "CPU" or bool(_BFLOAT16_CPU_FLAGS & _cpu_flags())
-    return Device(kind, name or _cpu_name(), backend, fast)
+    return Device(kind, name or cpu_name(), backend, fast)
 
 
 def choose_jit(option: str, device: Device) -> tuple[bool, str]:
@@ -102,5 +103,20 @@ def _cpu_flags() -> set[str]:
     return set(_cpu_info("flags").split())
 
 
-def _cpu_name() -> str:
+def make_deterministic() -> None:
+    """Makes operations give the same bits every time, before any has run.
+
+    A GPU then does without its fastest kernels; an operation that has no other raises an error.
+    """
+    if keras.backend.backend() == "jax":
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
+        return
+    import tensorflow as tf
+
+    tf.config.experimental.enable_op_determinism()
+
+
+def cpu_name() -> str:
+    """Returns the name of the processor."""
     return _cpu_info("model name") or platform.processor() or platform.machine()

@@ -6,9 +6,8 @@ import re
 from collections.abc import Sequence
 
 import keras
-import numpy as np
 
-from mmls_tf.training.compilation import jax_state
+from mmls_tf.training.compilation import jax_state, record_shardings, tile_batch
 
 _HOST_OPERATIONS = re.compile(
     r"custom_call @(\w*callback\w*)|\b(stablehlo\.(?:infeed|outfeed|send|recv))\b", re.IGNORECASE
@@ -30,11 +29,11 @@ def lowered_train_step(model: keras.Model, batch: int, platforms: Sequence[str])
     import jax
     from jax import export  # not an attribute of jax until it is imported
 
-    image = jax.ShapeDtypeStruct((batch, *model.input_shape[1:]), np.float32)
-    target = jax.ShapeDtypeStruct((*image.shape[:-1], 2), np.float32)
-    zeros = [np.zeros(spec.shape, spec.dtype) for spec in (image, target)]
-    model._symbolic_build(data_batch=tuple(zeros))  # as `fit` does: optimiser and metrics get their variables
-    step, arguments = jax.jit(model.train_step), (jax_state(model, "train"), (image, target))
+    data = tile_batch(model, batch)
+    shapes = tuple(jax.ShapeDtypeStruct(array.shape, array.dtype) for array in data)
+    model._symbolic_build(data_batch=data)  # as `fit` does: optimiser and metrics get their variables
+    record_shardings(model)
+    step, arguments = jax.jit(model.train_step), (jax_state(model, "train"), shapes)
     return {name: export.export(step, platforms=[name])(*arguments).mlir_module() for name in platforms}
 
 

@@ -3,6 +3,7 @@
 run.json             what evaluation and prediction need: configuration, bands and statistics, fingerprint
 flags.txt            the configuration as a flag file: train --flagfile=RUN/flags.txt does it again
 history.csv          one line an epoch
+checkpoint.npz       what --resume goes on with; not there when the run is finished
 tensorboard/         the same as TensorBoard events
 best.keras           the model at its best validation mIoU
 last.keras           the model after the last epoch
@@ -15,8 +16,12 @@ isolated_ledger.jsonl   every evaluation on the isolated split
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +31,7 @@ import keras
 from mmls_tf.config import TrainConfig
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import MmlsError, RunFolderError
+from mmls_tf.files import write_json, write_text
 from mmls_tf.schema import SCHEMA_VERSION
 
 _RECORD = "run.json"
@@ -62,30 +68,23 @@ class RunFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.history = root / "history.csv"
+        self.checkpoint = root / "checkpoint.npz"
         self.tensorboard = root / "tensorboard"
         self.evaluations = root / "evaluations"
         self.ledger = root / "isolated_ledger.jsonl"
 
     @staticmethod
-    def create(root: Path, record: RunRecord, overwrite: bool) -> RunFolder:
-        """Makes a new run folder.
-
-        Raises:
-          RunFolderError: something is there already, and is no run or is not to be replaced.
-        """
-        if root.exists() and not root.is_dir():
-            raise RunFolderError(f"--run={root}: expected a folder, found a file")
-        if root.exists() and any(root.iterdir()):
-            if not (root / _RECORD).exists():
-                raise RunFolderError(f"--run={root}: expected a new folder or a run, found something else")
-            if not overwrite:
-                raise RunFolderError(
-                    f"--run={root}: a run is there already; give another --run, or --overwrite"
-                )
-            shutil.rmtree(root)
+    def create(root: Path, record: RunRecord) -> RunFolder:
+        """Makes a new run folder in the place of what is there, which `require_free` has looked at."""
         root.mkdir(parents=True, exist_ok=True)
+        # The folder itself stays, since it is locked; what says that it is a run goes last.
+        for path in sorted(root.iterdir(), key=lambda path: path.name == _RECORD):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         folder = RunFolder(root)
-        (root / "flags.txt").write_text(_as_flags(record.config), encoding="utf-8")
+        write_text(root / "flags.txt", _as_flags(record.config))
         write_json(root / _RECORD, dataclasses.asdict(record))
         return folder
 
@@ -145,6 +144,16 @@ class RunFolder:
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Marks the run as finished."""
         write_json(self.root / _SUMMARY, summary)
+        self.checkpoint.unlink(missing_ok=True)
+
+    def read_summary(self) -> dict[str, Any]:
+        """Returns what a finished run left; see `mmls_tf.training.trainer.train`."""
+        return dict(json.loads((self.root / _SUMMARY).read_text(encoding="utf-8")))
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a run, finished or not."""
+        return (self.root / _RECORD).is_file()
 
     @property
     def finished(self) -> bool:
@@ -152,11 +161,44 @@ class RunFolder:
         return (self.root / _SUMMARY).is_file()
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+def require_free(root: Path, overwrite: bool) -> None:
+    """Makes sure that a new run may be made at `root`.
+
+    Raises:
+      RunFolderError: something is there already, and is no run or is not to be replaced.
+    """
+    if root.exists() and not root.is_dir():
+        raise RunFolderError(f"--run={root}: expected a folder, found a file")
+    if root.exists() and any(root.iterdir()):
+        if not (root / _RECORD).exists():
+            raise RunFolderError(f"--run={root}: expected a new folder or a run, found something else")
+        if not overwrite:
+            raise RunFolderError(
+                f"--run={root}: a run is there already; give another --run, or --resume or --overwrite"
+            )
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Holds a run folder for this process, and makes it if need be; the system lets go when the process ends.
+
+    Raises:
+      RunFolderError: another process is training there.
+    """
+    made = not root.exists()
+    root.mkdir(parents=True, exist_ok=True)
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise RunFolderError(
+            f"--run={root}: another process is training there; give another --run"
+        ) from error
+    finally:
+        os.close(handle)
+        if made and not any(root.iterdir()):
+            root.rmdir()  # nothing came of it
 
 
 def _as_flags(config: TrainConfig) -> str:

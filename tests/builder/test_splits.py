@@ -10,8 +10,8 @@ import pytest
 from small_world import build_it, manifest_of, write_source
 
 from mmls_tf.errors import UsageError
+from mmls_tf.raster.places import gap_px
 from mmls_tf.schema import Place
-from tfrecords_builder.places import gap_px
 from tfrecords_builder.splits import deal_by_blocks, deal_randomly, parse_shares
 
 SHARES = {"train": 0.6, "val": 0.1, "test": 0.1, "isolated": 0.2}

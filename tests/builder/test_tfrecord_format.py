@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 from small_world import build_it
 
-from tfrecords_builder.example import decode_example, encode_example
-from tfrecords_builder.tfrecord import DamageError, read_records, write_records
+from mmls_tf.example import decode_example, encode_example
+from mmls_tf.tfrecord import DamageError, read_records, write_records
 
 LENGTHS = (0, 1, 127, 128, 300, 16_383, 16_384, 2_100_000)
 

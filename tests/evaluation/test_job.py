@@ -10,14 +10,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from sklearn.metrics import jaccard_score
+from sklearn.metrics import average_precision_score, jaccard_score
 
-from mmls_tf.config import EvaluateConfig
+from mmls_tf.data.dataset import open_dataset
 from mmls_tf.data.normalise import Normalisation
+from mmls_tf.data.tiles import read_tiles
 from mmls_tf.errors import DatasetError, RunFolderError, UsageError
+from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.job import evaluate
 from mmls_tf.evaluation.screen import result_text
 from mmls_tf.training.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("quick_pictures")
 
 
 def score(run: Path, data: Path, split: str, **changes: object) -> dict:
@@ -177,8 +181,8 @@ def test_weights_that_give_no_number_are_an_error(own_run: Path, own_data: Path)
 def test_the_result_stands_in_the_run_folder_as_json(own_run: Path, own_data: Path) -> None:
     result = score(own_run, own_data, "test")
     assert json.loads((own_run / "evaluations" / "test.json").read_text()) == result
-    assert result["milliseconds_per_tile"] is None, "a single batch has only a compiling pass"
-    assert score(own_run, own_data, "test", batch=1)["milliseconds_per_tile"] > 0
+    assert set(result["milliseconds_per_tile"]) == {"1", "16"}
+    assert min(result["milliseconds_per_tile"].values()) > 0
 
 
 def test_a_job_without_some_bands_scores_zeros_in_their_place_beside_the_whole_job(
@@ -222,3 +226,87 @@ def test_only_bands_that_the_run_sees_can_be_missing_and_not_all_of_them(
     path.write_text(json.dumps(record))
     with pytest.raises(UsageError, match="found slope besides"):
         score(own_run, own_data, "test", missing="slope+red")
+
+
+def test_an_average_over_symmetries_is_scored_beside_the_plain_result(own_run: Path, own_data: Path) -> None:
+    plain = score(own_run, own_data, "test")
+    averaged = score(own_run, own_data, "test", tta="d4")
+    folder, record = RunFolder.open(own_run)
+    model = keras.saving.load_model(folder.weights("best"), compile=False)
+    normal, counts = record.normalisation, np.zeros(4, int)
+    for tile in read_tiles(open_dataset(own_data), "test"):
+        x = ((tile.image - np.float32(normal.mean)) / np.float32(normal.std) * tile.valid[..., None])[None]
+        total = np.zeros((32, 32))
+        for turns in range(4):
+            for flip in (1, -1):
+                logits = np.asarray(model(np.rot90(x, turns, (1, 2))[:, ::flip], training=False))[0, ..., 0]
+                total += np.rot90(1 / (1 + np.exp(-logits[::flip])), -turns) / 8
+        counts += np.bincount(2 * tile.mask.ravel() + (total > 0.5).ravel(), minlength=4)
+    found = averaged["labelled_pixels"]
+    names = ("true_negative", "false_positive", "false_negative", "true_positive")
+    assert np.abs(counts - [found[name] for name in names]).max() <= 3
+    assert found != plain["labelled_pixels"]
+    assert (own_run / "evaluations" / "test-d4.json").exists()
+    assert "averaged over d4" in result_text(averaged)
+
+
+def test_an_ensemble_with_itself_scores_like_itself_and_names_its_members(
+    own_run: Path, own_data: Path, tmp_path: Path
+) -> None:
+    other = shutil.copytree(own_run, tmp_path / "other")
+    plain = score(own_run, own_data, "test")
+    both = score(own_run, own_data, "test", ensemble=str(other))
+    assert both["labelled_pixels"] == plain["labelled_pixels"]
+    assert both["ensemble"] == [{"run": str(other), "weights_sha256": plain["weights_sha256"]}]
+    assert both["parameters"] == 2 * plain["parameters"]
+    (path,) = (own_run / "evaluations").glob("test-ensemble2-*.json")
+    assert json.loads(path.read_text()) == both
+
+
+def test_the_gap_needs_the_same_threshold_and_the_same_ensemble(own_run: Path, own_data: Path) -> None:
+    score(own_run, own_data, "test")
+    assert score(own_run, own_data, "isolated", threshold="0.4")["gap_to_test"] is None
+    score(own_run, own_data, "test", threshold="0.4")
+    assert score(own_run, own_data, "isolated", threshold="0.4")["gap_to_test"]
+
+
+@pytest.mark.parametrize("text", ["0", "1", "1.5", "-0.1", "half", "nan"])
+def test_a_threshold_that_is_no_probability_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=f"--threshold={text}: expected val, or a number in"):
+        EvaluateConfig(run="run", split="val", threshold=text)
+
+
+def test_an_evaluation_says_how_sure_it_is_where_it_fails_and_what_it_costs(
+    own_run: Path, own_data: Path
+) -> None:
+    result = score(own_run, own_data, "test")
+    miou = result["labelled_pixels"]["miou"]
+    low, high = result["intervals"]["tiles"]["miou"]
+    assert low < miou < high
+    assert result["landslides"]["all"]["true_landslides"] > 0
+    assert result["curve"]["average_precision"] == pytest.approx(
+        precision_over_all(own_run, own_data), abs=1e-3
+    )
+    assert result["calibration"]["temperature"] > 0
+    assert result["parameters"] == RunFolder.open(own_run)[1].parameters - moving_statistics(own_run)
+    assert result["training_seconds"] > 0
+    text = result_text(result)
+    for word in ("95 % over blocks", "Boundaries within 3 px", "Average precision", "fragmented", "GMACs"):
+        assert word in text
+
+
+def precision_over_all(run: Path, data: Path) -> float:
+    folder, record = RunFolder.open(run)
+    model = keras.saving.load_model(folder.weights("best"), compile=False)
+    normal = record.normalisation
+    truth, said = [], []
+    for tile in read_tiles(open_dataset(data), "test"):
+        x = (tile.image - np.float32(normal.mean)) / np.float32(normal.std) * tile.valid[..., None]
+        said.append(np.asarray(model(x[None], training=False)).ravel())
+        truth.append(tile.mask.ravel())
+    return float(average_precision_score(np.concatenate(truth), np.concatenate(said)))
+
+
+def moving_statistics(run: Path) -> int:
+    model = RunFolder(run).load_model("best")
+    return sum(int(np.prod(variable.shape)) for variable in model.non_trainable_variables)

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from matplotlib import image as images
 
-from mmls_tf.config import EvaluateConfig
+from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.confusion import Confusion
+from mmls_tf.evaluation.counting import TileScore
 from mmls_tf.evaluation.job import evaluate
 from mmls_tf.evaluation.pictures import choose_tiles, hill_shade
-from mmls_tf.evaluation.scoring import TileScore
 
 
 def tile(key: str, iou_percent: int | None) -> TileScore:

@@ -27,7 +27,7 @@ from mmls_tf.config import TrainConfig  # noqa: E402
 from mmls_tf.models.registry import build_model  # noqa: E402
 from mmls_tf.models.spec import ModelSpec  # noqa: E402
 from mmls_tf.training.lowering import lowered_train_step, obstacles  # noqa: E402
-from mmls_tf.training.trainer import compile_model  # noqa: E402
+from mmls_tf.training.optimizer import compile_model  # noqa: E402
 
 BATCH = 2
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from mmls_tf.bands import BAND_NAMES
 from mmls_tf.data.dataset import open_dataset
 from mmls_tf.data.normalise import Normalisation
-from mmls_tf.data.pipeline import evaluation_batches
+from mmls_tf.data.scoring_input import ScoringInput
 from mmls_tf.errors import UsageError
 from mmls_tf.losses import BceDice, split_target
 from mmls_tf.models.encoders.table import ENCODERS
@@ -85,8 +85,8 @@ def four_tiles(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, np
     build(BuildConfig(src=str(folder / "raw"), out=str(folder / "data"), tile_size=64), "a test")
     dataset = open_dataset(folder / "data")
     normalisation = Normalisation.from_statistics(dataset.manifest.statistics, range(len(BAND_NAMES)))
-    batch = next(iter(evaluation_batches(dataset, "train", normalisation, 4)))
-    return batch["image"].numpy(), batch["target"].numpy()
+    batch = next(iter(ScoringInput(dataset, "train", normalisation, 4)))
+    return batch["image"], batch["target"]
 
 
 def test_every_decoder_is_tried_on_our_own_and_on_a_librarys_encoder() -> None:

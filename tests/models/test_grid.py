@@ -73,9 +73,9 @@ def test_what_is_beyond_the_tolerances_is_a_problem(changes: Row, found: list[st
 
 
 def test_a_cell_that_takes_too_long_or_fails_is_a_row_in_bold(tmp_path: Path) -> None:
-    late = measure(KEY, limit=1, cache=str(tmp_path))
+    (late,) = measure([KEY], limit=1, cache=str(tmp_path))
     assert late["error"] == "not done after 1 s"
-    broken = measure({**KEY, "tile_size": 17}, limit=300, cache=str(tmp_path))
+    (broken,) = measure([{**KEY, "tile_size": 17}], limit=300, cache=str(tmp_path))
     assert "expected a multiple of the model's stride" in broken["error"]
     text = table([row(), {**late, "model": "segformer"}])
     assert "| unet | plain | 1,234 | 1e-07, 1e-05, 54 |" in text

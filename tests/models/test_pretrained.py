@@ -310,7 +310,7 @@ def test_a_run_with_fusion_gives_no_single_encoder(trained_run: Path, tmp_path: 
     fused = config(fusion="concat")
     run = tmp_path / "fused"
     _, record = RunFolder.open(trained_run)
-    folder = RunFolder.create(run, replace(record, config=fused), overwrite=False)
+    folder = RunFolder.create(run, replace(record, config=fused))
     folder.save_model(build_model(ModelSpec.of(fused, SIZE), "float32", 1), "best")
     with pytest.raises(UsageError, match=r"--fusion=none, found optical_encoder and relief_encoder"):
         started({"pretrained": str(run)})

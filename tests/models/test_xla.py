@@ -26,7 +26,8 @@ from mmls_tf.errors import CompilationError
 from mmls_tf.models.registry import DECODERS, build_model
 from mmls_tf.models.spec import ModelSpec
 from mmls_tf.training import trainer
-from mmls_tf.training.compilation import compiled_hlo, require_lowering
+from mmls_tf.training.compilation import compiled_hlo, require_lowering, tile_batch
+from mmls_tf.training.optimizer import compile_model
 
 ROOT = Path(__file__).parents[2]
 Result = dict[str, Any]
@@ -113,19 +114,19 @@ def test_gradients_are_those_of_the_uncompiled_model(results: dict[str, Result],
 
 def tiny_unet() -> keras.Model:
     model = build_model(ModelSpec("unet", "plain", 2, 16, BAND_NAMES), "float32", 0)
-    trainer.compile_model(model, TrainConfig(), steps=10, jit=True)
+    compile_model(model, TrainConfig(), steps=10, jit=True)
     return model
 
 
 def test_the_hlo_of_a_model_can_be_had_without_running_it() -> None:
     model = tiny_unet()
     before = model.get_weights()
-    hlo = compiled_hlo(model, batch=2, step="predict")
+    hlo = compiled_hlo(model, tile_batch(model, 2), step="predict")
     assert hlo.startswith("HloModule")
     assert "f32[2,16,16,7]" in hlo.partition("\n")[0], "the shapes are those of the batch"
     assert hlo.count(" convolution(") >= 18, "two a block, five blocks down, four up"
     assert " fusion(" in hlo
-    require_lowering(model, batch=2)
+    require_lowering(model, tile_batch(model, 2))
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
@@ -134,7 +135,7 @@ class Bicubic(keras.layers.Layer):
     """TensorFlow has this resize for CPU and GPU, and XLA does not have it."""
 
     def call(self, x: Any) -> Any:
-        return keras.ops.image.resize(x, (16, 16), interpolation="bicubic")
+        return keras.ops.image.resize(x, x.shape[1:3], interpolation="bicubic")
 
 
 class OnHost(keras.layers.Layer):
@@ -144,10 +145,10 @@ class OnHost(keras.layers.Layer):
         return tf.ensure_shape(tf.numpy_function(lambda value: value, [x], x.dtype), x.shape)
 
 
-def stubborn_model(layer: keras.layers.Layer) -> keras.Model:
-    inside = keras.Input((16, 16, 1))
+def stubborn_model(layer: keras.layers.Layer, size: int = 16) -> keras.Model:
+    inside = keras.Input((size, size, 1))
     encoder = keras.Model(inside, layer(keras.layers.Conv2D(1, 1)(inside)), name="encoder")
-    image = keras.Input((16, 16, 7))
+    image = keras.Input((size, size, 7))
     return keras.Model(image, keras.layers.Conv2D(1, 1)(encoder(keras.layers.Conv2D(1, 1)(image))))
 
 
@@ -159,16 +160,17 @@ def test_an_operation_that_xla_does_not_know_is_an_error_that_names_its_layer(
     layer: keras.layers.Layer, operation: str, step: str
 ) -> None:
     model = stubborn_model(layer)
-    trainer.compile_model(model, TrainConfig(), steps=10, jit=True)
+    compile_model(model, TrainConfig(), steps=10, jit=True)
     message = rf"layer {layer.name} \({type(layer).__name__}\) does not: operation {operation}; use --jit=off"
     with pytest.raises(CompilationError, match=message):
-        compiled_hlo(model, batch=2, step=step)
+        compiled_hlo(model, tile_batch(model, 2), step=step)
 
 
 def test_training_with_xla_finds_such_a_layer_before_it_makes_a_run_folder(
     built_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trainer, "build_model", lambda *_: stubborn_model(Bicubic(name="sharpen")))
+    model = stubborn_model(Bicubic(name="sharpen"), size=32)
+    monkeypatch.setattr(trainer, "build_with_auxiliary", lambda *_: (model, model))
     config = TrainConfig(data=str(built_data), run=str(tmp_path / "run"), batch=2, jit="on")
     with pytest.raises(CompilationError, match="layer sharpen"):
         trainer.train(config, "a test")

@@ -16,10 +16,11 @@ import pytest
 import tensorflow as tf
 
 from mmls_tf.backend import choose_backend
-from mmls_tf.config import EvaluateConfig, TrainConfig
+from mmls_tf.config import TrainConfig
 from mmls_tf.data.dataset import open_dataset
-from mmls_tf.data.pipeline import evaluation_batches
+from mmls_tf.data.scoring_input import ScoringInput
 from mmls_tf.errors import UsageError
+from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.job import evaluate
 from mmls_tf.quiet import load_tensorflow
 from mmls_tf.training.device import Device, choose_jit, choose_precision
@@ -156,7 +157,7 @@ def test_curves_and_checkpoints_are_written_under_jax(jax_run: Path) -> None:
     assert len(rows) == 2
     (events,) = (jax_run / "tensorboard" / "validation").glob("events.*")
     curve = [
-        float(tf.make_ndarray(value.tensor))
+        value.simple_value
         for record in tf.data.TFRecordDataset(str(events)).as_numpy_iterator()
         for value in tf.compat.v1.Event.FromString(record).summary.value
         if value.tag == "epoch_miou"
@@ -197,9 +198,7 @@ def test_weights_trained_under_tensorflow_give_the_same_logits_under_jax(
     trained_run: Path, built_data: Path, tmp_path: Path
 ) -> None:
     folder, record = RunFolder.open(trained_run)
-    (batch,) = evaluation_batches(
-        open_dataset(built_data), "val", record.normalisation, 3
-    ).as_numpy_iterator()
+    (batch,) = ScoringInput(open_dataset(built_data), "val", record.normalisation, 3)
     np.save(tmp_path / "images.npy", batch["image"])
     program = (
         "import sys, numpy as np\n"

@@ -11,12 +11,17 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import jaccard_score
 
-from mmls_tf.config import EvaluateConfig, TrainConfig
+from mmls_tf.config import TrainConfig
+from mmls_tf.data.augment import Augmentation
 from mmls_tf.data.dataset import open_dataset
-from mmls_tf.data.windows import load_ground
+from mmls_tf.data.ground import load_ground
+from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import UsageError
+from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.job import evaluate
+from mmls_tf.losses import BceDice
 from mmls_tf.training.run_folder import RunFolder
+from mmls_tf.training.step import TrainingStep
 from mmls_tf.training.trainer import train
 
 
@@ -36,13 +41,13 @@ def test_it_is_scored_on_tiles_alone_with_its_own_context(run: Path, own_data: P
     result = evaluate(EvaluateConfig(run=str(run), split=split, data=str(own_data), batch=3), "a test")
     folder, record = RunFolder.open(run)
     dataset = open_dataset(own_data)
-    ground = load_ground(dataset, split, record.normalisation, "all")
+    ground = load_ground(dataset, split, record.normalisation, "all", reach=16)
     model = keras.saving.load_model(folder.weights("best"), compile=False)
     masks, guesses = [], []
     for key in [tile.key for tile in dataset.manifest.tiles if tile.split == split]:
-        window = ground.window(key, -16, -16, 64)
-        guesses.append(model(window.image[None], training=False).numpy()[0, 16:48, 16:48, 0] > 0)
-        masks.append(window.mask[16:48, 16:48])
+        image, target = ground.window(key, -16, -16, 64)
+        guesses.append(model(image[None], training=False).numpy()[0, 16:48, 16:48, 0] > 0)
+        masks.append(target[16:48, 16:48, 0])
     ious = jaccard_score(np.ravel(masks), np.ravel(guesses), average=None, labels=[0, 1])
     assert result["labelled_pixels"]["pixels"] == len(masks) * 32 * 32
     assert result["labelled_pixels"]["miou"] == pytest.approx(ious.mean(), abs=2e-3)
@@ -70,3 +75,23 @@ def test_the_context_is_part_of_what_the_run_remembers(run: Path) -> None:
     config = json.loads((run / "run.json").read_text())["config"]
     assert (config["context"], config["context_from"], config["windows"]) == (16, "all", "anywhere")
     assert tf.io.gfile.exists(str(run / "summary.json"))
+
+
+def test_labels_of_the_margin_train_nothing() -> None:
+    random = np.random.default_rng(0)
+    image = keras.Input((16, 16, 2))
+    network = keras.Model(image, keras.layers.Conv2D(1, 3, padding="same")(image))
+    step = TrainingStep(
+        network, Augmentation(Normalisation((0, 1), (0.0,) * 2, (1.0,) * 2), 16), BceDice(), margin=4
+    )
+    batch = {
+        "image": random.normal(size=(2, 16, 16, 2)).astype(np.float32),
+        "target": np.stack([random.integers(0, 2, (2, 16, 16)), np.ones((2, 16, 16))], -1).astype(np.float32),
+    }
+    other = {**batch, "target": batch["target"].copy()}
+    other["target"][:, :4, :, 0] = 1 - other["target"][:, :4, :, 0]
+    assert step(batch)["logits"].shape == (2, 8, 8, 1)
+    losses = [float(step.compute_loss(y_pred=step(one, training=True))) for one in (batch, other)]
+    assert losses[0] == losses[1]
+    other["target"][:, 4, :, 0] = 1 - other["target"][:, 4, :, 0]
+    assert float(step.compute_loss(y_pred=step(other, training=True))) != losses[0]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mmls_tf.errors import RunFolderError
-from mmls_tf.training.run_folder import RunFolder, write_json
+from mmls_tf.files import write_json
+from mmls_tf.training.run_folder import RunFolder
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from mmls_tf.raster.places import overlaps, touching
 from mmls_tf.schema import SPLITS, Manifest, Place
 from tfrecords_builder.audit.content import Content, Duplicate, find_duplicates
-from tfrecords_builder.places import overlaps, touching
 
 
 @dataclass(frozen=True)

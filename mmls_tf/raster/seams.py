@@ -8,14 +8,28 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from mmls_tf.bands import BAND_NAMES
+from mmls_tf.raster.places import neighbours
+from mmls_tf.raster.raster import FloatArray
 from mmls_tf.schema import Place
-from tfrecords_builder.places import neighbours
 
 Rims = npt.NDArray[np.float32]
 _UPPER, _LOWER, _LEFT, _RIGHT = range(4)
 _FACING = {"N": (_UPPER, _LOWER), "S": (_LOWER, _UPPER), "W": (_LEFT, _RIGHT), "E": (_RIGHT, _LEFT)}
 # Across a true seam the mean step is that between any two lines of pixels; across a false one, of kilometres.
 _ROUGHNESS_FACTOR = 4.0
+_RIM = 2  # lines of elevation kept a side: one for the seam, one for how rough the ground is beside it
+
+
+def rims_of(image: FloatArray) -> Rims:
+    """Returns elevation along the upper, lower, left and right side, from the side inwards: float32 [4, 2, size].
+
+    Args:
+      image: float32 [size, size, 7], canonical bands.
+    """
+    dem = image[..., BAND_NAMES.index("dem")]
+    sides = (dem[:_RIM], dem[: -_RIM - 1 : -1], dem[:, :_RIM].T, dem[:, : -_RIM - 1 : -1].T)
+    return np.stack(sides).astype(np.float32)
 
 
 def trustworthy(places: Mapping[str, Place], rims: Mapping[str, Rims], tile_size: int) -> dict[str, Place]:
@@ -26,7 +40,7 @@ def trustworthy(places: Mapping[str, Place], rims: Mapping[str, Rims], tile_size
     of two equal ones neither is known. A piece that meets no other cannot be checked, and is kept.
 
     Args:
-      rims: float32 [4, 2, size] a tile, as in `tfrecords_builder.convert.Converted`.
+      rims: float32 [4, 2, size] a tile, as from `rims_of`.
     """
     around = neighbours(places, tile_size)
     seams = [

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mmls_tf.schema import Place
-from tfrecords_builder.places import (
+from mmls_tf.raster.places import (
     gap_px,
     neighbours,
     overlaps,
@@ -14,7 +13,8 @@ from tfrecords_builder.places import (
     place_by_name,
     touching,
 )
-from tfrecords_builder.seams import trustworthy
+from mmls_tf.raster.seams import trustworthy
+from mmls_tf.schema import Place
 
 SIZE = 8
 

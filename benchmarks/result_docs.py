@@ -1,0 +1,224 @@
+"""Writes the tables of docs/results.md from docs/results/*.json, which `mmls_tf.results` collects.
+
+    python -m benchmarks.result_docs [--page=docs/results.md] [--results=docs/results]
+
+A table of the page stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; `TABLES` says what is in it. The rest
+of the page is written by hand and left as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from mmls_tf.config import TrainConfig
+from mmls_tf.entry import config_from_flags, define_flags, option, run
+from mmls_tf.errors import UsageError
+from mmls_tf.sweeping.plan import value_text
+from mmls_tf.sweeping.report import markdown
+from mmls_tf.sweeping.spread import number_text, spread, spread_text
+
+
+@dataclass(frozen=True)
+class DocsConfig:
+    """Where to read and write."""
+
+    page: str = option("docs/results.md", "Page whose tables are written anew.")
+    results: str = option("docs/results", "Folder of the JSON files.")
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of figures.
+
+    Attributes:
+      path: where in a run's entry, keys joined by dots; {split} becomes that of the row.
+      divisor: what the figure is divided by, as 60 for minutes.
+      digits: behind the decimal point.
+    """
+
+    title: str
+    path: str
+    divisor: float = 1.0
+    digits: int = 3
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page: a row for each group of runs, and for each split if there are any.
+
+    Attributes:
+      name: of its markers.
+      source: file in docs/results, without .json.
+      group: flags of mmls_tf.train (or seed) by whose values runs are grouped, in the order of the file.
+      splits: a row for each of them in every group.
+      where: values of flags that a run must have to be in the table.
+      over: flags in which runs of one row may differ, and do: its figures are means over them.
+    """
+
+    name: str
+    source: str
+    columns: tuple[Column, ...]
+    group: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    where: tuple[tuple[str, Any], ...] = ()
+    over: tuple[str, ...] = ("seed",)
+
+
+_DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
+METRICS = tuple(
+    Column(title, f"evaluations.{{split}}.{name}")
+    for title, name in (
+        ("mIoU", "miou"),
+        ("IoU landslide", "iou_landslide"),
+        ("IoU background", "iou_background"),
+        ("F1", "f1"),
+        ("precision", "precision"),
+        ("recall", "recall"),
+    )
+)
+TABLES: tuple[Table, ...] = (
+    Table("unet", "unet", METRICS, splits=("test", "isolated")),
+    Table(
+        "unet-seeds",
+        "unet",
+        (
+            Column("val mIoU, best epoch", "val.best_miou"),
+            Column("test mIoU", "evaluations.test.miou"),
+            Column("isolated mIoU", "evaluations.isolated.miou"),
+            Column("seconds", "seconds", digits=0),
+        ),
+        group=("seed",),
+    ),
+)
+
+
+def render(page: str, tables: Sequence[Table], results: Path) -> str:
+    """Returns the page with every table written anew.
+
+    Raises:
+      UsageError: a table has no markers, or markers no table; a file or a figure is missing.
+    """
+    for table in tables:
+        begin, end = f"<!-- begin {table.name} -->\n", f"<!-- end {table.name} -->\n"
+        head, found, rest = page.partition(begin)
+        _, closed, tail = rest.partition(end)
+        if not found or not closed:
+            raise UsageError(
+                f"--page: expected a line {begin.strip()} and, below it, {end.strip()}; found them not"
+            )
+        page = f"{head}{begin}\n{table_text(table, _runs(table, results))}\n\n{end}{tail}"
+    for line in page.splitlines():
+        if line.startswith("<!-- begin ") and line.split()[2] not in {table.name for table in tables}:
+            raise UsageError(f"--page: expected a table for {line}, found none in TABLES")
+    return page
+
+
+def table_text(table: Table, runs: Sequence[Mapping[str, Any]]) -> str:
+    """Returns a table in Markdown: mean ± sample standard deviation; the figures alone where each group is a seed.
+
+    Raises:
+      UsageError: a run has no such figure, or runs of a row are no repetitions of one another.
+    """
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for entry in runs:
+        groups.setdefault(tuple(value_text(_flag(entry, name)) for name in table.group), []).append(entry)
+    single = "seed" in table.group
+    split_title = ["split"] if table.splits else []
+    count_title = [] if single else ["n"]
+    rows = [[*table.group, *split_title, *(column.title for column in table.columns), *count_title]]
+    for key, members in groups.items():
+        _require_alike(table, members)
+        for split in table.splits or ("",):
+            cells = [_cell(table, column, members, split, single) for column in table.columns]
+            count = [] if single else [str(len(members))]
+            rows.append([*key, *([split] if split else []), *cells, *count])
+    return markdown(rows)
+
+
+def _runs(table: Table, results: Path) -> list[Mapping[str, Any]]:
+    path = results / f"{table.source}.json"
+    if not path.is_file():
+        raise UsageError(f"--results={results}: expected {path.name} for table {table.name}, found none")
+    entries = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    chosen = [entry for entry in entries if all(_flag(entry, name) == value for name, value in table.where)]
+    if not chosen:
+        raise UsageError(f"{path}: expected runs for table {table.name}, found none with {dict(table.where)}")
+    return chosen
+
+
+def _flag(entry: Mapping[str, Any], name: str) -> Any:
+    if name not in _DEFAULTS:
+        raise UsageError(f"TABLES: expected flags of mmls_tf.train in group, where and over, found {name!r}")
+    return entry["seed"] if name == "seed" else entry["config"].get(name, _DEFAULTS[name])
+
+
+def _require_alike(table: Table, members: Sequence[Mapping[str, Any]]) -> None:
+    """Refuses a mean over runs that are not repetitions of one another."""
+    seen: list[Any] = []
+    for entry in members:
+        for what, here, there in (
+            ("flags", _settings(table, entry), _settings(table, members[0])),
+            ("data", entry["fingerprint"], members[0]["fingerprint"]),
+            ("evaluated weights", _weights(entry), _weights(members[0])),
+        ):
+            if here != there:
+                raise UsageError(
+                    f"{table.source}.json: expected {entry['name']} and {members[0]['name']}, in one row of table "
+                    f"{table.name}, to have the same {what}, found {here} and {there}; "
+                    "group by them, or choose by where"
+                )
+        place = [_flag(entry, name) for name in table.over]
+        if place in seen:
+            raise UsageError(
+                f"{table.source}.json: expected runs of table {table.name} to differ in {', '.join(table.over)}, found "
+                f"{entry['name']} to repeat {place}"
+            )
+        seen.append(place)
+
+
+def _settings(table: Table, entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry["config"].items() if name not in table.over}
+
+
+def _weights(entry: Mapping[str, Any]) -> dict[str, str]:
+    return {name: result["weights"] for name, result in entry["evaluations"].items()}
+
+
+def _cell(
+    table: Table, column: Column, members: Sequence[Mapping[str, Any]], split: str, single: bool
+) -> str:
+    path = column.path.format(split=split)
+    values = [_figure(table, entry, path) / column.divisor for entry in members]
+    if single and len(values) == 1:
+        return number_text(values[0], column.digits)
+    return spread_text(spread(values), column.digits)
+
+
+def _figure(table: Table, entry: Mapping[str, Any], path: str) -> float:
+    value: Any = entry
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    if not isinstance(value, int | float):
+        raise UsageError(
+            f"{table.source}.json: expected a number at {path} of run {entry['name']} for table {table.name}, found "
+            f"{value!r}"
+        )
+    return float(value)
+
+
+def main() -> None:
+    """Reads, renders and writes."""
+    config = config_from_flags(DocsConfig)
+    page = Path(config.page)
+    page.write_text(render(page.read_text(encoding="utf-8"), TABLES, Path(config.results)), encoding="utf-8")
+    print(f"Written: {config.page}")
+
+
+define_flags(DocsConfig)
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,112 @@
+"""Reads a scene, one row of windows at a time, into batches of one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mmls_tf.data.normalise import Normalisation
+from mmls_tf.inference.plan import WindowPlan
+from mmls_tf.inference.source import PixelSource, as_canonical
+from mmls_tf.raster.raster import FloatArray
+from mmls_tf.raster.windows import Window
+
+Places = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """What one network sees: its bands and statistics, and so many pixels around a core."""
+
+    normalisation: Normalisation
+    context: int
+
+
+@dataclass(frozen=True)
+class RowRead:
+    """A row of windows was read; `valid`, bool [rows, width], is of the pixels that are finished with it."""
+
+    index: int
+    valid: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Windows to predict.
+
+    Attributes:
+      places: (row of windows, first column) of those that count; empty ones fill up the batch.
+      images: for each view, float32 [batch, side, side, bands].
+    """
+
+    places: Places
+    images: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True)
+class SegmentRead:
+    """All rows of windows before `stop` have been read, and all their windows handed out."""
+
+    stop: int
+
+
+Item = RowRead | WindowBatch | SegmentRead
+
+
+def read_windows(
+    source: PixelSource, plan: WindowPlan, views: Sequence[View], seen: Sequence[int], batch: int, first: int
+) -> Iterator[Item]:
+    """Yields every row of windows, then its windows in batches, from row `first` on, where a segment begins.
+
+    Windows whose core has no valid pixel are left out. A batch holds windows of several rows where it has to; it
+    comes when the last of them has been read.
+    """
+    for start, stop in plan.segments(batch):
+        if start < first:
+            continue
+        waiting: list[tuple[tuple[int, int], tuple[FloatArray, ...]]] = []
+        for index in range(start, stop):
+            image, valid = _read_row(source, plan, seen, index)
+            margin, (top, bottom) = plan.context, plan.band(index)
+            core = valid[margin : margin + plan.tile, margin : margin + plan.canvas_width]
+            yield RowRead(index, core[: bottom - top, : plan.width].copy())
+            for column in plan.columns:
+                if not core[:, column : column + plan.tile].any():
+                    continue
+                cut = tuple(_cut(image, valid, view, plan, column) for view in views)
+                waiting.append(((index, column), cut))
+                if len(waiting) == batch:
+                    yield _batch(waiting, batch)
+                    waiting = []
+        if waiting:
+            yield _batch(waiting, batch)
+        yield SegmentRead(stop)
+
+
+def _read_row(
+    source: PixelSource, plan: WindowPlan, seen: Sequence[int], index: int
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    strip = Window(0, plan.rows[index], plan.canvas_width, plan.tile).grown(plan.context)
+    return as_canonical(source.read(strip), seen)
+
+
+def _cut(
+    image: FloatArray, valid: npt.NDArray[np.bool_], view: View, plan: WindowPlan, column: int
+) -> FloatArray:
+    margin, side = plan.context - view.context, plan.tile + 2 * view.context
+    part = (slice(margin, margin + side), slice(margin + column, margin + column + side))
+    chosen = image[part][..., list(view.normalisation.bands)]
+    normalised: FloatArray = view.normalisation.apply(chosen, valid[part].astype(np.float32))
+    return normalised
+
+
+def _batch(waiting: Sequence[tuple[tuple[int, int], tuple[FloatArray, ...]]], batch: int) -> WindowBatch:
+    images = []
+    for column in zip(*(windows for _, windows in waiting), strict=True):
+        stacked = np.zeros((batch, *column[0].shape), np.float32)
+        stacked[: len(column)] = column
+        images.append(stacked)
+    return WindowBatch(tuple(place for place, _ in waiting), tuple(images))

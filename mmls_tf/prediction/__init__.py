@@ -1,0 +1,1 @@
+"""From run folders to landslide probabilities: members of an ensemble, symmetries of the square, tiles in turn."""

@@ -1,0 +1,146 @@
+"""Tables of docs/results.md: rendered from docs/results alone, and the committed page is what the script writes."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.result_docs import METRICS, TABLES, Column, Table, render, table_text
+from mmls_tf.errors import UsageError
+
+ROOT = Path(__file__).parents[1]
+MIOU = Column("mIoU", "evaluations.{split}.miou")
+ALL = (("bands", "all"),)
+PAGE = "# Page\n\nBefore.\n\n<!-- begin a -->\n{}<!-- end a -->\n\nAfter.\n"
+
+
+def entry(seed: int, miou: float | None, **config: Any) -> dict[str, Any]:
+    scores = {"test": {"miou": miou, "weights": "ema"}, "isolated": {"miou": 0.5, "weights": "ema"}}
+    return {
+        "name": f"r{seed}", "seed": seed, "config": config, "fingerprint": "f", "evaluations": scores, "seconds": 90.0,
+    }  # fmt: skip
+
+
+def cells(text: str) -> list[list[str]]:
+    """Cells of a table by row, the head first."""
+    lines = text.splitlines()
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in (lines[0], *lines[2:])]
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    runs = [entry(0, 0.7), entry(1, 0.8), entry(0, 0.6, bands="rgb")]
+    (tmp_path / "a.json").write_text(json.dumps({"runs": runs}))
+    return tmp_path
+
+
+def test_the_committed_page_is_what_the_script_writes() -> None:
+    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    assert render(page, TABLES, ROOT / "docs/results") == page
+
+
+def test_the_table_of_the_unet_has_the_means_and_deviations_of_its_three_seeds() -> None:
+    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
+    text = page.partition("<!-- begin unet -->\n")[2].partition("<!-- end unet -->")[0].strip()
+    runs = json.loads((ROOT / "docs/results/unet.json").read_text(encoding="utf-8"))["runs"]
+    for row, split in zip(cells(text)[1:], ("test", "isolated"), strict=True):
+        values = [run["evaluations"][split]["miou"] for run in runs]
+        mean, deviation = statistics.fmean(values), statistics.stdev(values)
+        assert row[:2] == [split, f"{mean:.3f} ± {deviation:.3f}".replace("0.", ".")]
+        assert row[-1] == "3"
+
+
+def test_no_file_of_results_has_an_absolute_path() -> None:
+    files = sorted((ROOT / "docs/results").glob("*.json"))
+    assert files
+    for path in files:
+        assert re.findall(r'"[/~][^"]*"', path.read_text(encoding="utf-8")) == []
+
+
+def test_runs_are_grouped_by_flags_defaults_included_and_split_by_split(results: Path) -> None:
+    runs = json.loads((results / "a.json").read_text())["runs"]
+    table = Table("a", "a", (MIOU,), group=("bands", "full_skip"), splits=("test", "isolated"))
+    assert cells(table_text(table, runs)) == [
+        ["bands", "full_skip", "split", "mIoU", "n"],
+        ["all", "false", "test", ".750 ± .071", "2"],
+        ["all", "false", "isolated", ".500 ± .000", "2"],
+        ["rgb", "false", "test", ".600 ± -", "1"],
+        ["rgb", "false", "isolated", ".500 ± -", "1"],
+    ]
+
+
+def test_a_table_of_seeds_has_figures_alone(results: Path) -> None:
+    columns = (Column("mIoU", "evaluations.test.miou"), Column("minutes", "seconds", divisor=60, digits=1))
+    table = Table("a", "a", columns, group=("seed",), where=ALL)
+    page = render(PAGE.format(""), [table], results)
+    text = page.partition("-->\n")[2].partition("<!--")[0].strip()
+    assert cells(text) == [["seed", "mIoU", "minutes"], ["0", ".700", "1.5"], ["1", ".800", "1.5"]]
+
+
+def test_only_what_is_between_the_markers_changes_and_it_changes_once(results: Path) -> None:
+    table = Table("a", "a", (MIOU,), splits=("test",), where=ALL)
+    page = render(PAGE.format("an old table\n"), [table], results)
+    assert page.startswith("# Page\n\nBefore.\n\n<!-- begin a -->\n\n| split")
+    assert page.endswith("|\n\n<!-- end a -->\n\nAfter.\n")
+    assert "an old table" not in page
+    assert render(page, [table], results) == page
+
+
+@pytest.mark.parametrize(
+    ("page", "table", "message"),
+    [
+        ("# Page\n", Table("a", "a", (MIOU,)), "expected a line <!-- begin a -->"),
+        ("<!-- begin a -->\n", Table("a", "a", (MIOU,)), "<!-- end a -->; found"),
+        (
+            PAGE + "<!-- begin b -->\n",
+            Table("a", "a", (MIOU,), splits=("test",), where=ALL),
+            "a table for <!-- begin b -->",
+        ),
+        (PAGE, Table("a", "z", (MIOU,)), r"expected z\.json for table a"),
+        (
+            PAGE,
+            Table("a", "a", (MIOU,), splits=("val",), where=ALL),
+            r"a number at evaluations\.val\.miou of run r0",
+        ),
+        (PAGE, Table("a", "a", (MIOU,), where=(("bands", "dem"),)), "found none with {'bands': 'dem'}"),
+        (PAGE, Table("a", "a", (MIOU,), group=("speed",), splits=("test",)), "'speed'"),
+    ],
+)
+def test_what_is_missing_is_an_error_and_never_a_hole(
+    page: str, table: Table, message: str, results: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        render(page, [table], results)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"config": {"epochs": 9}}, "the same flags, found {'epochs': 9} and {}"),
+        ({"fingerprint": "e"}, "the same data, found e and f"),
+        ({"evaluations": {"test": {"miou": 0.7, "weights": "best"}}}, "the same evaluated weights"),
+        ({"seed": 0}, r"to differ in seed, found r1 to repeat \[0\]"),
+    ],
+)
+def test_a_row_is_a_mean_over_repetitions_and_nothing_else(change: dict[str, Any], message: str) -> None:
+    table = Table("a", "a", (MIOU,), splits=("test",))
+    assert cells(table_text(table, [entry(0, 0.7), entry(1, 0.8)]))[1][-1] == "2"
+    with pytest.raises(UsageError, match=message):
+        table_text(table, [entry(0, 0.7), {**entry(1, 0.8), **change}])
+
+
+def test_folds_of_one_seed_may_be_summed_up_too() -> None:
+    runs = [entry(0, 0.5 + fold / 10, fold=fold, folds="random:3") for fold in range(3)]
+    table = Table("a", "a", (MIOU,), splits=("test",), over=("fold",))
+    assert cells(table_text(table, runs))[1] == ["test", ".600 ± .100", "3"]
+
+
+def test_an_undefined_figure_is_an_error(results: Path) -> None:
+    (results / "a.json").write_text(json.dumps({"runs": [entry(0, None)]}))
+    with pytest.raises(UsageError, match="found None"):
+        render(PAGE, [Table("a", "a", METRICS[:1], splits=("test",))], results)
