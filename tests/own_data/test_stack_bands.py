@@ -229,7 +229,7 @@ def test_an_interrupted_stack_leaves_nothing(
     def fail(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stack, "slope_degrees", fail)
+    monkeypatch.setattr(stack, "read_stacked", fail)
     with pytest.raises(KeyboardInterrupt):
         stack_it(tmp_path / "mosaic.tif", sources)
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,8 @@ import numpy as np
 
 from mmls_tf.bands import BAND_NAMES
 from mmls_tf.errors import InputError, Issue, UsageError
-from mmls_tf.raster.crs import is_mars, metres_per_unit
+from mmls_tf.raster.band_stack import check_planet, open_band_files, parse_band_file, read_stacked
+from mmls_tf.raster.crs import describe, is_mars
 from mmls_tf.raster.grid import Grid, grid_of
 from mmls_tf.raster.layouts import CHALLENGE
 from mmls_tf.raster.mosaic import new_mosaic, open_mosaic
@@ -19,11 +20,10 @@ from mmls_tf.raster.nodata import NODATA, marked
 from mmls_tf.raster.opening import limit_cache, open_raster, parse_drivers
 from mmls_tf.raster.raster import FloatArray, RasterError
 from mmls_tf.raster.scene import described_order
-from mmls_tf.raster.slope import slope_degrees
 from mmls_tf.raster.warp import open_warped
 from mmls_tf.raster.windows import Window, cover, read_window
 from tfrecords_builder.stack.config import StackConfig
-from tfrecords_builder.stack.sources import check_planet, open_sources, parse_source, target_grid
+from tfrecords_builder.stack.sources import target_grid
 
 _WINDOW_PX = (2048, 256)  # wide enough to read sources in long runs, small enough for any memory
 MAX_PIXELS = 1 << 36
@@ -51,23 +51,25 @@ def make_mosaic(config: StackConfig) -> Outcome:
     if config.tiles:
         tiles = open_mosaic(_tile_paths(config.tiles), drivers)
         return _join(tiles, config, out)
-    sources = open_sources(config, drivers)
+    given = {name: getattr(config, name) for name in BAND_NAMES}
+    sources = open_band_files(given, drivers, lambda name: f"--{name}")
     like = None
     if config.like:
         like = grid_of(open_raster(config.like, drivers), config.like)
         if not is_mars(like.crs_wkt):
             raise RasterError(config.like, "a CRS on Mars", like.crs_wkt[:60])
-    notes = check_planet(sources, like, config.assume_crs)
     dem = sources["dem"]
+    crs = grid_of(dem.dataset, dem.path).crs_wkt
+    advice = f"--assume_crs takes that of the DEM, {describe(crs)}"
+    notes = check_planet(sources, like.crs_wkt if like else crs, crs if config.assume_crs else None, advice)
     grid = target_grid(config, dem, like)
     limit_cache(*{source.path: source.dataset for source in sources.values()}.values())
-    crs = grid_of(dem.dataset, dem.path).crs_wkt
     warped = {
         name: open_warped(source.dataset, source.path, source.band, grid, config.resampling, crs)
         for name, source in sources.items()
     }
     paths = {name: source.path for name, source in sources.items()}
-    valid = _write(out, grid, lambda window: _stacked(warped, grid, window), paths)
+    valid = _write(out, grid, lambda window: read_stacked(warped, grid, window), paths)
     return Outcome(grid, valid, notes)
 
 
@@ -115,27 +117,6 @@ def _write(
     return {name: int(count) / pixels_in_all for name, count in zip(CHALLENGE.order, counts, strict=True)}
 
 
-def _stacked(warped: dict[str, Any], grid: Grid, window: Window) -> FloatArray:
-    """Returns a window of all bands in the challenge's order, float32 [7, height, width]."""
-    planes = {name: _plane(dataset, window) for name, dataset in warped.items() if name != "dem"}
-    dem = _plane(warped["dem"], window.grown(1))
-    planes["dem"] = dem[1:-1, 1:-1]
-    if "slope" not in planes:
-        metres = metres_per_unit(grid.crs_wkt)
-        west, across, _, north, _, down = grid.geotransform
-        transform = (west, across * metres, 0.0, north, 0.0, down * metres)
-        planes["slope"] = slope_degrees(dem, transform)
-    return np.stack([planes[name] for name in CHALLENGE.order])
-
-
-def _plane(dataset: Any, window: Window) -> FloatArray:
-    # Beyond the raster's edges there is nothing: `gdaldem` leaves its outermost pixels without slope, too.
-    tag = dataset.GetRasterBand(1).GetNoDataValue()
-    pixels = read_window(dataset, window, outside=float(NODATA))[:1]
-    plane: FloatArray = marked(pixels, (tag,))[0]
-    return plane
-
-
 def _tile_paths(text: str) -> list[Path]:
     paths: list[Path] = []
     for name in text.split(","):
@@ -161,6 +142,6 @@ def _check_target(config: StackConfig, out: Path) -> None:
             f"--out={out}: expected no such file yet, found one; name another, or pass --overwrite"
         )
     inputs = [getattr(config, name) for name in (*BAND_NAMES, "like")]
-    for name in (parse_source(text)[0] for text in inputs if text):
+    for name in (parse_band_file(text)[0] for text in inputs if text):
         if out.exists() and Path(name).exists() and out.samefile(name):
             raise UsageError(f"--out={out}: expected another file than the sources, found one of them")
