@@ -8,6 +8,7 @@ from mmls_tf.bands import BAND_NAMES, parse_bands
 from mmls_tf.config import BACKENDS, WEIGHTS, WEIGHTS_HELP
 from mmls_tf.entry import option
 from mmls_tf.errors import UsageError
+from mmls_tf.inference.inventory import InventoryOptions
 from mmls_tf.inference.plan import MAX_OVERLAP
 from mmls_tf.prediction.symmetry import SYMMETRIES
 from mmls_tf.prediction.threshold import check_threshold
@@ -22,9 +23,13 @@ class PredictConfig:
     scene: str = option(
         None,
         "GeoTIFF of the seven bands, of any size; or several, or folders of tiles, joined by commas: they are put "
-        "together by their georeference.",
+        "together by their georeference. Or a file a band, NAME=PATH or NAME=PATH:N (band N of it), joined by commas: "
+        "they are brought onto the grid of dem; slope may be left out, and is then derived from dem.",
     )
-    out: str = option(None, "Folder of the map: probability.tif, mask.tif, prediction.json.")
+    out: str = option(
+        None,
+        "Folder of the map: probability.tif, mask.tif, landslides.gpkg, quicklook.png, map.html, prediction.json.",
+    )
     ensemble: str = option(
         "", "Run folders, joined by commas, whose probabilities are averaged with those of --run."
     )
@@ -45,6 +50,11 @@ class PredictConfig:
     missing: str = option(
         "",
         "Bands to be treated as missing, named as in --bands; a model trained with --band_dropout copes best.",
+    )
+    min_area_km2: float = option(0.0, "Drop landslides smaller than this; 0: none.")
+    fill_holes_km2: float = option(0.0, "Fill holes in landslides that are smaller than this; 0: none.")
+    simplify_m: float = option(
+        0.0, "By how many metres outlines of polygons may leave the edges of pixels; 0: they follow them."
     )
     resample: bool = option(False, "Bring pixels of another size to the 232 m of training (bilinear).")
     order: str = option(
@@ -83,3 +93,14 @@ class PredictConfig:
             raise UsageError("--resume, --overwrite: expected one of them, found both")
         check_threshold(self.threshold)
         parse_order(self.order)
+        assert self.inventory  # checks its own values
+
+    @property
+    def inventory(self) -> InventoryOptions:
+        """What becomes of the parts of the map."""
+        return InventoryOptions(self.min_area_km2, self.fill_holes_km2, self.simplify_m)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The run itself, and the others of the ensemble."""
+        return (self.run, *(name.strip() for name in self.ensemble.split(",") if name.strip()))

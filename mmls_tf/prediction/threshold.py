@@ -23,6 +23,11 @@ def check_threshold(text: str) -> None:
         parse_threshold(text)
 
 
+def evaluation_on_val(run: str, weights: str, ensemble: str, tta: str, missing: str) -> EvaluateConfig:
+    """Returns the evaluation on val that chooses the threshold of what these flags of `mmls_tf.evaluate` predict."""
+    return EvaluateConfig(run=run, split="val", weights=weights, ensemble=ensemble, tta=tta, missing=missing)
+
+
 def find_threshold(text: str, evaluated: EvaluateConfig, members: Sequence[Member]) -> float:
     """Returns a threshold.
 

@@ -67,14 +67,8 @@ class ByteRows:
             if grid is not None:
                 dataset.SetGeoTransform(grid.geotransform)
                 dataset.SetProjection(grid.crs_wkt)
-            dataset.SetMetadata(dict(layer.metadata))
-            band = dataset.GetRasterBand(1)
-            band.SetNoDataValue(NODATA_BYTE)
-            band.SetDescription(layer.description)
-            if layer.scale != 1.0:
-                band.SetScale(layer.scale)
-                band.SetOffset(0.0)
-            band.Fill(NODATA_BYTE)
+            _describe(dataset, layer)
+            dataset.GetRasterBand(1).Fill(NODATA_BYTE)
             dataset.FlushCache()
         except RuntimeError as error:
             raise _cannot_write(path, error) from error
@@ -92,22 +86,39 @@ class ByteRows:
         self._dataset = None
 
 
-def write_cog(source: Path, target: Path, overviews: str) -> None:
-    """Copies a raster as a cloud-optimised GeoTIFF: tiled, compressed, with smaller versions of itself inside.
+def write_cog(source: Path, target: Path, layer: ByteLayer) -> None:
+    """Copies a map of bytes as a cloud-optimised GeoTIFF: tiled, compressed, with smaller versions of itself inside.
 
     Args:
-      overviews: how those are made, by GDAL's names of resamplings.
+      layer: what the copy says of itself, whatever the source says.
 
     Raises:
       UsageError: the disk is full.
     """
     gdal = load_gdal()
-    options = ["COMPRESS=DEFLATE", "BLOCKSIZE=512", "BIGTIFF=IF_SAFER", f"OVERVIEW_RESAMPLING={overviews}"]
+    options = [
+        "COMPRESS=DEFLATE",
+        "BLOCKSIZE=512",
+        "BIGTIFF=IF_SAFER",
+        f"OVERVIEW_RESAMPLING={layer.overviews}",
+    ]
     try:
-        written = gdal.Translate(os.fspath(target), os.fspath(source), format="COG", creationOptions=options)
+        virtual = gdal.Translate("", os.fspath(source), format="VRT", noData=NODATA_BYTE)
+        _describe(virtual, layer)
+        written = gdal.Translate(os.fspath(target), virtual, format="COG", creationOptions=options)
         written.FlushCache()
     except RuntimeError as error:
         raise _cannot_write(target, error) from error
+
+
+def _describe(dataset: Any, layer: ByteLayer) -> None:
+    dataset.SetMetadata(dict(layer.metadata))
+    band = dataset.GetRasterBand(1)
+    band.SetNoDataValue(NODATA_BYTE)
+    band.SetDescription(layer.description)
+    if layer.scale != 1.0:
+        band.SetScale(layer.scale)
+        band.SetOffset(0.0)
 
 
 def _cannot_write(path: Path, error: RuntimeError) -> UsageError:

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from mmls_tf.backend import choose_backend
 from mmls_tf.errors import UsageError
-from mmls_tf.evaluation.choice import stored_choice
 from mmls_tf.prediction.member import Member, load_member
+from mmls_tf.prediction.threshold import find_threshold
 from mmls_tf.raster.pages import load_tifffile
 from mmls_tf.raster.raster import ByteArray
 from mmls_tf.submission.archive import require_writable, write_archive
@@ -71,7 +71,7 @@ def submit(config: SubmitConfig) -> Submission:
     require_writable(out, config.overwrite)
     load_tifffile()  # before the work, not after it
     members = [load_member(Path(run), config.weights, backend) for run in config.evaluated.runs]
-    threshold = _threshold(config, members)
+    threshold = find_threshold(config.threshold, config.evaluated, members)
     size = _tile_size(members)
     images = open_images(config, size)
     _require_scaling(images, members, config.images)
@@ -106,23 +106,6 @@ def submit(config: SubmitConfig) -> Submission:
 def mask_name(image: Path) -> str:
     """Returns the name of an image's mask: that of the image, ending in .tif if the image is no TIFF."""
     return image.name if image.suffix.lower() in _TIFF_SUFFIXES else f"{image.stem}.tif"
-
-
-def _threshold(config: SubmitConfig, members: Sequence[Member]) -> float:
-    if config.threshold != "val":
-        return float(config.threshold)
-    stored = stored_choice(Path(config.run), config.evaluated.variant)
-    wanted = (tuple(member.sha256 for member in members), members[0].record.fingerprint)
-    if stored is None or (stored.weights_sha256, stored.data_fingerprint) != wanted:
-        found = "none" if stored is None else "one for other weights or another data set"
-        flags = [f"--run={config.run}", "--split=val", f"--weights={config.weights}"]
-        flags += [f"--ensemble={config.ensemble}"] if config.ensemble else []
-        flags += [f"--tta={config.tta}"] if config.tta != "none" else []
-        raise UsageError(
-            f"--threshold=val: expected a threshold that val has chosen for these runs, found {found}; run "
-            f"`python -m mmls_tf.evaluate {' '.join(flags)}` first"
-        )
-    return stored.threshold
 
 
 def _tile_size(members: Sequence[Member]) -> int:

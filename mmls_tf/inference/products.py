@@ -1,0 +1,61 @@
+"""From the finished rows of a map to the files that people open."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from mmls_tf.inference.inventory import Inventory, InventoryOptions, write_inventory
+from mmls_tf.inference.layers import LANDSLIDE, PROBABILITY
+from mmls_tf.inference.map_folder import MapFolder
+from mmls_tf.inference.map_page import write_map_page
+from mmls_tf.inference.quicklook import write_quicklook
+from mmls_tf.inference.record import page_facts
+from mmls_tf.raster.byte_map import write_cog
+from mmls_tf.raster.map_scene import MapScene
+
+Describe = Callable[[Inventory | None], dict[str, Any]]
+
+
+def write_products(
+    folder: MapFolder, scene: MapScene, options: InventoryOptions, describe: Describe
+) -> dict[str, Any]:
+    """Writes every product into `folder.products`, but for the record.
+
+    A scene without georeference has no areas: its mask is what was detected, without polygons and page.
+
+    Args:
+      describe: from the inventory, None where there is none, to the record.
+
+    Returns:
+      The record.
+    """
+    target = folder.products
+    mask = target / "mask.tif"
+    shutil.rmtree(target, ignore_errors=True)  # of an attempt that was killed here
+    target.mkdir()
+    write_cog(folder.probability, target / "probability.tif", PROBABILITY)
+    if scene.grid is None:
+        write_cog(folder.detected, mask, LANDSLIDE)
+        write_quicklook(scene, mask, target / "quicklook.png")
+        return describe(None)
+    cleaned = folder.partial / "cleaned.tif"
+    inventory = write_inventory(
+        probability=folder.probability,
+        detected=folder.detected,
+        scene=scene,
+        options=options,
+        mask=cleaned,
+        geopackage=target / "landslides.gpkg",
+    )
+    write_cog(cleaned, mask, LANDSLIDE)
+    write_quicklook(scene, mask, target / "quicklook.png")
+    record = describe(inventory)
+    write_map_page(scene, mask, inventory, page_facts(record), target / "map.html")
+    return record
+
+
+def product_names(folder: MapFolder) -> list[str]:
+    """Returns the names of the products that are there, by name."""
+    return sorted(path.name for path in folder.products.iterdir() if not path.name.startswith("."))
