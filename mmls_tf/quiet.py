@@ -36,6 +36,9 @@ def load_tensorflow() -> None:
     Under KERAS_BACKEND=jax it only reads data and stays on the CPU: an accelerator has room for one of the two.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # Left alone, TensorFlow takes oneDNN's kernels only where a CPU has AVX512_VNNI or better. They train a U-Net about
+    # twice as fast on one that has AVX2 alone.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     with quiet_start():
         import tensorflow as tf
 
