@@ -1,107 +1,204 @@
-"""The inventory of a map: its landslides as polygons, measured on the sphere."""
+"""From the pixels of a map to an inventory: landslides as a mask and as polygons, measured on the sphere."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from mmls_tf.errors import UsageError
+from mmls_tf.inference.landslide import FIELDS, Inventory, InventoryOptions, Landslide
+from mmls_tf.inference.layers import LANDSLIDE
+from mmls_tf.inference.qgis_style import qml
+from mmls_tf.inference.zonal import ZonalStatistics, read_bytes, row_bands, zonal_statistics
+from mmls_tf.raster.byte_map import NODATA_BYTE, ByteLayer, ByteRows
+from mmls_tf.raster.geopackage import write_polygons
+from mmls_tf.raster.geotiff import open_alone
+from mmls_tf.raster.grid import Grid
+from mmls_tf.raster.map_scene import MapScene, pixel_metres_of
+from mmls_tf.raster.polygons import (
+    Shapes,
+    burn_labels,
+    burn_shapes,
+    connected_parts,
+    measure,
+    open_for_update,
+    rings,
+    simplified,
+    small_holes,
+)
+from mmls_tf.raster.sphere import Sphere, cell_areas_km2, local_km, rectangle_sides
+from mmls_tf.raster.windows import Window
+
+__all__ = ["LAYER", "Inventory", "InventoryOptions", "Landslide", "write_inventory"]
+
+LAYER = "landslides"
+_AREA_DIGITS = 9  # of a km2: what rounding makes different is alike
+
+
+def write_inventory(
+    probability: Path,
+    detected: Path,
+    scene: MapScene,
+    options: InventoryOptions,
+    mask: Path,
+    geopackage: Path,
+) -> Inventory:
+    """Makes landslides of the pixels of a map, and writes them as a mask and as polygons.
+
+    A landslide is a connected part of the detected pixels (4 neighbours), after holes have been filled; the mask has 1
+    in the kept ones and nowhere else. GDAL draws outlines line by line, and everything else is done some rows at a
+    time: memory depends on the width of the scene and on the landslides, not on the area. Rasters that are needed in
+    between lie beside the mask, 6 bytes a pixel at most.
+
+    Args:
+      probability: GeoTIFF of one band of bytes on the scene's grid: 254 times the probability, 255 without data.
+      detected: the same with 1 where the probability is above the threshold, 0 where not, 255 without data.
+      mask: where to write the mask, uint8 as `detected`, a GeoTIFF of rows in their order.
+      geopackage: where to write the polygons, in the CRS of the scene, numbered by area, with the attributes of
+        `Landslide`, an index, and a style for QGIS.
+
+    Raises:
+      UsageError: the scene has no georeference, or the disk is full.
+    """
+    if scene.grid is None:
+        raise UsageError(
+            f"{geopackage}: expected a scene with a georeference, without which nothing has an area"
+        )
+    grid = scene.grid
+    maps = [open_alone(path, "one band of bytes") for path in (probability, detected)]
+    with tempfile.TemporaryDirectory(prefix=".inventory-", dir=mask.parent) as folder:
+        scratch = Path(folder)
+        mapped_km2, foreground = _foreground(maps[1], grid, scratch / "foreground.tif")
+        if options.fill_holes_km2:
+            _fill_holes(foreground, maps[1], grid, options.fill_holes_km2)
+        parts = connected_parts(foreground, grid)
+        labels = burn_labels(parts, scratch / "labels.tif")
+        statistics = zonal_statistics(labels, len(parts), *maps, scene)
+        found = _measured(parts, statistics)
+        kept = [part for part in found if part.landslide.area_km2 >= options.min_area_km2]
+        kept.sort(key=lambda part: part.order)
+        filled_km2 = _write_mask(mask, labels, maps[1], grid, [part.label for part in kept], len(parts))
+    numbered = [dataclasses.replace(part.landslide, id=number) for number, part in enumerate(kept, 1)]
+    tolerance = options.simplify_m * grid.geotransform[1] / pixel_metres_of(grid)[0]
+    write_polygons(
+        geopackage,
+        LAYER,
+        grid.crs_wkt,
+        FIELDS,
+        (
+            (
+                simplified(part.outline, tolerance) if tolerance else part.outline,
+                dataclasses.asdict(landslide),
+            )
+            for part, landslide in zip(kept, numbered, strict=True)
+        ),
+        qml(),
+    )
+    dropped = [part.landslide.area_km2 for part in found if part.landslide.area_km2 < options.min_area_km2]
+    return Inventory(tuple(numbered), options, len(dropped), math.fsum(dropped), filled_km2, mapped_km2)
 
 
 @dataclass(frozen=True)
-class InventoryOptions:
-    """What becomes of the connected parts of a map. Each is 0 for off.
+class _Part:
+    """A part of the map: its label in the raster of labels, its outline (OGR), where it comes in the inventory."""
 
-    Attributes:
-      min_area_km2: smaller landslides are dropped.
-      fill_holes_km2: smaller holes in landslides are filled, with what lies in them, where there are data.
-      simplify_m: by how many metres the outlines in the GeoPackage may leave the edges of the pixels. Everything that
-        is measured, and the mask, belongs to the outlines before.
+    label: int
+    outline: Any
+    order: tuple[float, float, float]
+    landslide: Landslide
+
+
+def _foreground(detected: Any, grid: Grid, path: Path) -> tuple[float, Any]:
+    """Writes 1 where a landslide is detected and 0 elsewhere; returns the area with data in km2, and the dataset."""
+    ByteRows.create(path, grid.height, grid.width, grid, ByteLayer("detected"))
+    rows, area = ByteRows(path), 0.0
+    for band in row_bands(grid.height, grid.width):
+        found = read_bytes(detected, band)
+        rows.write(band.row, (found == 1).astype(np.uint8))
+        area += _area_of(found != NODATA_BYTE, grid, band)
+    rows.close()
+    return area, open_for_update(path)
+
+
+def _area_of(chosen: npt.NDArray[np.bool_], grid: Grid, band: Window) -> float:
+    return float((chosen * cell_areas_km2(grid, band.row, band.height)).sum())
+
+
+def _fill_holes(foreground: Any, detected: Any, grid: Grid, below_km2: float) -> None:
+    """Fills small holes where there are data."""
+    burn_shapes(small_holes(connected_parts(foreground, grid), below_km2), foreground)
+    for band in row_bands(grid.height, grid.width):
+        filled = read_bytes(foreground, band)
+        filled[read_bytes(detected, band) == NODATA_BYTE] = 0
+        foreground.WriteArray(filled, 0, band.row)
+    foreground.FlushCache()
+
+
+def _measured(parts: Shapes, statistics: ZonalStatistics) -> list[_Part]:
+    """Returns the parts with their attributes, in the order of their labels, all with the id 0.
+
+    A part without a detected pixel is what was filled inside of a ring of pixels without data: it is none.
     """
-
-    min_area_km2: float = 0.0
-    fill_holes_km2: float = 0.0
-    simplify_m: float = 0.0
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if not (math.isfinite(value) and value >= 0.0):
-                raise UsageError(f"--{field.name}={value}: expected 0 (off) or a number above it")
-
-
-@dataclass(frozen=True)
-class Landslide:
-    """One connected part of a map (4 neighbours): a polygon of the inventory and its attributes.
-
-    Attributes:
-      id: from 1 on, by area, the largest first.
-      pixels: how many it has.
-      area_km2: on the sphere of 3396.19 km.
-      perimeter_km: of the outline along the edges of the pixels, holes included, on that sphere. Such an outline is a
-        staircase: along a diagonal it is 1.41 times as long as the line.
-      length_km, width_km: longer and shorter side of the rectangle of least area around it, of any direction, in
-        Lambert's azimuthal equal-area projection about its centroid.
-      mean_probability, max_probability: over its pixels, in [0, 1], in steps of 1/254 as stored.
-      mean_slope_deg, mean_elevation_m: over those of its pixels where the scene has the band; None where it has not.
-      lon, lat: of its centroid in the projection of the scene, degrees, east positive from -180 to 180.
-    """
-
-    id: int
-    pixels: int
-    area_km2: float
-    perimeter_km: float
-    length_km: float
-    width_km: float
-    mean_probability: float
-    max_probability: float
-    mean_slope_deg: float | None
-    mean_elevation_m: float | None
-    lon: float
-    lat: float
+    sphere = Sphere(parts.grid.crs_wkt)
+    mean, most = statistics.mean_probability, statistics.max_probability
+    slope, elevation = statistics.mean_terrain("slope"), statistics.mean_terrain("dem")
+    found = []
+    for index, outline in enumerate(parts):
+        if not statistics.detected[index]:
+            continue
+        area, perimeter = measure(outline, sphere, parts.grid)
+        centre = sphere.radians(np.array([outline.Centroid().GetPoint_2D()]))[0]
+        exterior = sphere.radians(next(rings(outline)))
+        length, width = rectangle_sides(local_km(exterior, centre))
+        landslide = Landslide(
+            id=0,
+            pixels=int(statistics.pixels[index]),
+            area_km2=area,
+            perimeter_km=perimeter,
+            length_km=length,
+            width_km=width,
+            mean_probability=float(mean[index]),
+            max_probability=float(most[index]),
+            mean_slope_deg=_or_none(slope[index]),
+            mean_elevation_m=_or_none(elevation[index]),
+            lon=_turned(math.degrees(centre[0])),
+            lat=math.degrees(centre[1]),
+        )
+        west, _, _, north = outline.GetEnvelope()
+        found.append(_Part(index + 1, outline, (-round(area, _AREA_DIGITS), -north, west), landslide))
+    return found
 
 
-@dataclass(frozen=True)
-class Inventory:
-    """The landslides of a map.
+def _write_mask(path: Path, labels: Any, detected: Any, grid: Grid, kept: list[int], count: int) -> float:
+    """Writes 1 where a label is kept; returns how much of that was not detected but filled, in km2."""
+    values, filled = np.zeros(count + 1, np.uint8), 0.0
+    values[kept] = 1
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        ByteRows.create(partial, grid.height, grid.width, grid, LANDSLIDE)
+        rows = ByteRows(partial)
+        for band in row_bands(grid.height, grid.width):
+            written, found = values[read_bytes(labels, band)], read_bytes(detected, band)
+            filled += _area_of((written == 1) & (found == 0), grid, band)
+            written[found == NODATA_BYTE] = NODATA_BYTE
+            rows.write(band.row, written)
+        rows.close()
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return filled
 
-    Attributes:
-      landslides: by id.
-      options: what they were made with.
-      dropped: how many parts were smaller than `options.min_area_km2`.
-      dropped_km2: their area together.
-      filled: how many holes were filled.
-      mapped_km2: area of the pixels with data, landslide or not, on the sphere.
-    """
 
-    landslides: tuple[Landslide, ...]
-    options: InventoryOptions
-    dropped: int
-    dropped_km2: float
-    filled: int
-    mapped_km2: float
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
 
-    @property
-    def area_km2(self) -> float:
-        """Area of all landslides together."""
-        return math.fsum(landslide.area_km2 for landslide in self.landslides)
 
-    @property
-    def share(self) -> float:
-        """Share of the mapped area that is landslide, 0.0 where nothing is mapped."""
-        return self.area_km2 / self.mapped_km2 if self.mapped_km2 else 0.0
-
-    def summary(self) -> dict[str, Any]:
-        """Returns the totals, without the landslides, for JSON files."""
-        return {
-            "landslides": len(self.landslides),
-            "area_km2": self.area_km2,
-            "mapped_km2": self.mapped_km2,
-            "share": self.share,
-            "dropped": self.dropped,
-            "dropped_km2": self.dropped_km2,
-            "filled_holes": self.filled,
-            **dataclasses.asdict(self.options),
-        }
+def _turned(longitude: float) -> float:
+    return (longitude + 180.0) % 360.0 - 180.0
