@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmls_tf.bands import parse_bands
+from mmls_tf.bands import BAND_NAMES, BANDS, parse_bands
 from mmls_tf.entry import option
 from mmls_tf.errors import UsageError
 
@@ -15,6 +16,7 @@ WEIGHTS_HELP = (
     "Weights: best by validation mIoU, those of the last epoch, or their moving average (ema). auto: the average where "
     "the run kept one, else best."
 )
+DERIVATIONS = ("relative_dem", "highpass_dem", "terrain", "robust")
 AUGMENTATIONS = ("d4", "optics", "elevation", "noise", "crop", "mosaic")
 INPUTS = ("memory", "disk", "device")
 STRATEGIES = ("one", "mirrored", "workers", "tpu", "parallel")
@@ -50,6 +52,13 @@ class TrainConfig:
     )
     bands: str = option(
         "all", "Bands that the model sees: names and sets joined by '+', such as rgb+dem or all."
+    )
+    derive: str = option(
+        "none",
+        "What the model computes from its bands before it looks, joined by '+': relative_dem (elevation less its mean "
+        "over the window) or highpass_dem (less that of 33 x 33 pixels) in the place of absolute elevation, terrain "
+        "(curvature, roughness and aspect besides), robust (optical bands less their median over the window, in "
+        "interquartile ranges); or none.",
     )
     epochs: int = option(60, "Passes over the train split.")
     batch: int = option(16, "Tiles a step.")
@@ -169,6 +178,7 @@ class TrainConfig:
         parse_augment(self.augment)
         parse_folds(self.folds, self.fold)
         for name in ("filters", "epochs", "batch", "steps_per_execution"):
+        parse_derive(self.derive, [BAND_NAMES[index] for index in parse_bands(self.bands)])
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name}={getattr(self, name)}: expected 1 or more")
         if not self.learning_rate > 0:
@@ -228,6 +238,31 @@ def parse_augment(text: str) -> tuple[str, ...]:
 
 def parse_folds(text: str, fold: int) -> tuple[str, int] | None:
     """Returns (random or blocks, number of folds), None for no folds.
+def parse_derive(text: str, bands: Sequence[str]) -> tuple[str, ...]:
+    """Returns what `--derive` names, in the order in which it is listed there.
+
+    Args:
+      bands: names of the bands that the model sees.
+
+    Raises:
+      UsageError: a name is none of them, or the bands that it needs are not there.
+    """
+    names = () if text == "none" else tuple(text.split("+"))
+    for name in names:
+        if name not in DERIVATIONS:
+            raise UsageError(
+                f"--derive={text}: expected none, or names joined by '+' out of {', '.join(DERIVATIONS)}; "
+                f"found {name!r}"
+            )
+        needed = {band.name for band in BANDS if band.group == "optical"} if name == "robust" else {"dem"}
+        if not needed & set(bands):
+            raise UsageError(
+                f"--derive={text}: expected {'an optical band' if name == 'robust' else 'dem'} in --bands for {name}, "
+                f"found {', '.join(bands)}"
+            )
+    return tuple(name for name in DERIVATIONS if name in names)
+
+
 
     Raises:
       UsageError: the text is neither random:K nor blocks:K with K of 2 or more, or there is no such fold.

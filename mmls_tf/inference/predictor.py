@@ -208,7 +208,8 @@ def _of_size(member: Member, tile: int) -> Member:
     record = member.record
     if tile == record.tile_size:
         return member
-    model = build_model(ModelSpec.of(record.config, tile), record.precision, record.config.seed)
+    spec = ModelSpec.of(record.config, tile, record.normalisation)
+    model = build_model(spec, record.precision, record.config.seed)
     try:
         model.set_weights(member.model.get_weights())
     except ValueError as error:

@@ -11,6 +11,7 @@ import keras
 
 from mmls_tf.bands import BAND_NAMES, parse_bands
 from mmls_tf.config import TrainConfig
+from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import UsageError
 from mmls_tf.models.cost import model_cost
 from mmls_tf.models.encoders.table import ENCODERS, encoder_named
@@ -88,7 +89,7 @@ def read_spec(path: Path, tile_size: int) -> ModelSpec:
     """
     text = path.read_text(encoding="utf-8")
     given: dict[str, Any] = dict(
-        re.findall(r"^--(model|encoder|filters|fusion|bands|context)=(\S+)\s*$", text, re.MULTILINE)
+        re.findall(r"^--(model|encoder|filters|fusion|bands|context|derive)=(\S+)\s*$", text, re.MULTILINE)
     )
     for name in {"filters", "context"} & given.keys():
         if not given[name].isdigit():
@@ -96,7 +97,9 @@ def read_spec(path: Path, tile_size: int) -> ModelSpec:
         given[name] = int(given[name])
     given["full_skip"] = bool(re.search(r"^--full_skip(=true)?\s*$", text, re.MULTILINE))
     config = TrainConfig(**given)
-    return ModelSpec.of(config, tile_size)
+    bands = parse_bands(config.bands)
+    # What units bands have changes no cost.
+    return ModelSpec.of(config, tile_size, Normalisation(bands, (0.0,) * len(bands), (1.0,) * len(bands)))
 
 
 def _title(spec: ModelSpec) -> str:

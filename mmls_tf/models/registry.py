@@ -14,6 +14,7 @@ from mmls_tf.models.decoders.pspnet import pspnet_decoder
 from mmls_tf.models.decoders.segformer import segformer_decoder
 from mmls_tf.models.decoders.unet import unet_decoder
 from mmls_tf.models.decoders.unetplusplus import unetplusplus_decoder
+from mmls_tf.models.derived import DerivedBands
 from mmls_tf.models.encoders.table import encoder_named
 from mmls_tf.models.fusion import fused_pyramid
 from mmls_tf.models.layers import conv_block, conv_norm_relu, logits_head, require_multiple, upsample
@@ -92,13 +93,16 @@ def _build(spec: ModelSpec) -> tuple[keras.Model, Pyramid]:
     decoder, encoder = decoder_named(spec.decoder), encoder_named(spec.encoder)
     require_multiple(spec.tile_size, tile_multiple(decoder, encoder))
     image = keras.Input((spec.tile_size, spec.tile_size, len(spec.bands)), name="image")
-    request = EncoderRequest("encoder", spec.tile_size, len(spec.bands), spec.filters, decoder.output_stride)
+    channels, seen = spec.channels, image
+    if spec.derive != "none":
+        seen = DerivedBands(spec.bands, spec.derive, spec.elevation_m, name="derived_bands")(image)
+    request = EncoderRequest("encoder", spec.tile_size, len(channels), spec.filters, decoder.output_stride)
     if spec.fusion == "none":
-        pyramid = as_pyramid(encoder.build(request)(image), spec.tile_size)
+        pyramid = as_pyramid(encoder.build(request)(seen), spec.tile_size)
     else:
-        pyramid = fused_pyramid(spec.fusion, encoder, request, spec.bands, image)
+        pyramid = fused_pyramid(spec.fusion, encoder, request, channels, seen)
     if spec.full_skip and 1 not in pyramid:
-        pyramid = {1: conv_block(image, spec.filters, "detail"), **pyramid}
+        pyramid = {1: conv_block(seen, spec.filters, "detail"), **pyramid}
     x, stride = decoder.build(pyramid, spec.filters)
     if spec.full_skip and not decoder.every_level:
         x, stride = _refine(x, stride, pyramid[1], spec.filters), 1

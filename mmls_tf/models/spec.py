@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmls_tf.bands import BAND_NAMES, parse_bands
+from mmls_tf.bands import BAND_NAMES, BANDS, parse_bands
 from mmls_tf.config import TrainConfig
+from mmls_tf.data.normalise import Normalisation
+from mmls_tf.models.channels import channels_of
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class ModelSpec:
       fusion: "none", one encoder sees all bands; "concat" or "gated", optical bands have an encoder of their own
         beside the one of terrain and thermal bands, and the two are fused at every level.
       full_skip: brings features at full resolution to the decoder where it or the encoder starts coarser.
+      derive: what is computed from the bands before an encoder sees them, as the flag; see `mmls_tf.models.derived`.
+      elevation_m: metres of a unit of normalised elevation, for what is derived of it; None: not known.
     """
 
     decoder: str
@@ -31,10 +35,21 @@ class ModelSpec:
     bands: tuple[str, ...]
     fusion: str = "none"
     full_skip: bool = False
+    derive: str = "none"
+    elevation_m: float | None = None
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels that encoders see."""
+        return channels_of(self.bands, self.derive)
 
     @staticmethod
-    def of(config: TrainConfig, tile_size: int) -> ModelSpec:
-        """Returns the architecture that a configuration asks for, for tiles of that height and width."""
+    def of(config: TrainConfig, tile_size: int, normalisation: Normalisation | None = None) -> ModelSpec:
+        """Returns the architecture that a configuration asks for, for tiles of that height and width.
+
+        Args:
+          normalisation: of the run; where elevations are derived a model cannot be built without it.
+        """
         return ModelSpec(
             decoder=config.model,
             encoder=config.encoder,
@@ -43,4 +58,13 @@ class ModelSpec:
             bands=tuple(BAND_NAMES[index] for index in parse_bands(config.bands)),
             fusion=config.fusion,
             full_skip=config.full_skip,
+            derive=config.derive,
+            elevation_m=_elevation_m(normalisation) if config.derive != "none" else None,
         )
+
+
+def _elevation_m(normalisation: Normalisation | None) -> float | None:
+    place = BAND_NAMES.index("dem")
+    if normalisation is None or place not in normalisation.bands:
+        return None
+    return normalisation.std[normalisation.bands.index(place)] * BANDS[place].scale

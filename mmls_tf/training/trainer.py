@@ -144,7 +144,7 @@ def _build(
     precision: str,
     strategy: Strategy,
 ) -> tuple[TrainingStep, list[str]]:
-    spec = ModelSpec.of(config, dataset.manifest.tile_size)
+    spec = ModelSpec.of(config, dataset.manifest.tile_size, normalisation)
     network, with_second_head = build_with_auxiliary(spec, precision, config.seed)
     started_from = warm_start(network, config) if config.pretrained else []
     kind = TrainingStepOfWorkers if strategy.kind == "workers" else TrainingStep

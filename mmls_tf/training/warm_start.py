@@ -10,6 +10,7 @@ from mmls_tf.bands import BAND_NAMES, parse_bands
 from mmls_tf.config import TrainConfig
 from mmls_tf.errors import UsageError
 from mmls_tf.models import pretrained
+from mmls_tf.models.channels import channels_of
 from mmls_tf.models.encoders.table import encoder_named
 from mmls_tf.training.run_folder import RunFolder
 
@@ -22,7 +23,7 @@ def warm_start(model: keras.Model, config: TrainConfig) -> list[str]:
       RunFolderError: the run is of another version, or has saved no model.
     """
     lines = []
-    bands = _band_names(config)
+    bands = _channel_names(config)
     for name, (encoder, own) in pretrained.encoders_of(model, bands).items():
         source = _source(config, name, own)
         variables = pretrained.load_into(encoder, own, source)
@@ -56,7 +57,7 @@ def _from_run(root: Path, config: TrainConfig, name: str) -> pretrained.Pretrain
             f"--pretrained={root}: expected a run of --encoder={config.encoder}, found one of "
             f"--encoder={record.config.encoder}"
         )
-    encoders = pretrained.encoders_of(folder.load_model("best"), _band_names(record.config))
+    encoders = pretrained.encoders_of(folder.load_model("best"), _channel_names(record.config))
     if name not in encoders and "encoder" not in encoders:
         raise UsageError(
             f"--pretrained={root}: expected a run with one encoder or of the same --fusion={config.fusion}, found "
@@ -66,5 +67,5 @@ def _from_run(root: Path, config: TrainConfig, name: str) -> pretrained.Pretrain
     return pretrained.Pretrained(f"run {root}", bands, pretrained.layer_weights(encoder))
 
 
-def _band_names(config: TrainConfig) -> tuple[str, ...]:
-    return tuple(BAND_NAMES[index] for index in parse_bands(config.bands))
+def _channel_names(config: TrainConfig) -> tuple[str, ...]:
+    return channels_of(tuple(BAND_NAMES[index] for index in parse_bands(config.bands)), config.derive)

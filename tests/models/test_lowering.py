@@ -28,6 +28,11 @@ MODELS = {
         f"unet-{fusion}": ModelSpec("unet", "plain", 3, 32, BAND_NAMES, fusion)
         for fusion in ("concat", "gated")
     },
+    "unet-derived": ModelSpec(
+        *("unet", "plain", 3, 32, BAND_NAMES),
+        derive="relative_dem+highpass_dem+terrain+robust",
+        elevation_m=3000.0,
+    ),
 }
 # Machine code of little optimisation: compiling it takes a fifth of the time, and XLA's own passes are the same.
 JAX = {
