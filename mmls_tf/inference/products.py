@@ -40,19 +40,20 @@ def write_products(
         write_cog(folder.detected, mask, LANDSLIDE)
         write_quicklook(scene, mask, target / "quicklook.png")
         return describe(None)
-    cleaned = folder.partial / "cleaned.tif"
+    cleaned, polygons = folder.partial / "cleaned.tif", target / "landslides.gpkg"
     inventory = write_inventory(
         probability=folder.probability,
         detected=folder.detected,
         scene=scene,
         options=options,
         mask=cleaned,
-        geopackage=target / "landslides.gpkg",
+        geopackage=polygons,
     )
     write_cog(cleaned, mask, LANDSLIDE)
     write_quicklook(scene, mask, target / "quicklook.png")
     record = describe(inventory)
-    write_map_page(scene, mask, inventory, page_facts(record), target / "map.html")
+    polygons = target / "landslides.gpkg"
+    write_map_page(scene, mask, inventory, page_facts(record), target / "map.html", polygons)
     return record
 
 

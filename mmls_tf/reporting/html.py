@@ -22,13 +22,12 @@ from mmls_tf.reporting.document import (
     Table,
 )
 from mmls_tf.reporting.drawing import inline_svg
+from mmls_tf.reporting.elements import spoken, with_text
 from mmls_tf.reporting.published import QUOTED
 from mmls_tf.reporting.style import STYLE
 
 _LONG = 24  # letters, from which on a cell asks for more room
 _NUMBER = re.compile(r"^\[?[+−]?[.\d]")  # noqa: RUF001  # the minus sign is meant
-# What XML cannot hold, and HTML would not show: control characters and halves of pairs.
-_UNSPEAKABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 def to_html(page: Page) -> str:
@@ -39,10 +38,10 @@ def to_html(page: Page) -> str:
     SubElement(head, "meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"})
     # No picture of the tab is asked for, which would be a request of its own.
     SubElement(head, "link", {"rel": "icon", "href": "data:,"})
-    _text(SubElement(head, "title"), page.title)
+    with_text(SubElement(head, "title"), page.title)
     SubElement(head, "style").text = STYLE
     body = SubElement(root, "body")
-    _text(SubElement(body, "a", {"class": "skip", "href": "#main"}), "Skip to the content")
+    with_text(SubElement(body, "a", {"class": "skip", "href": "#main"}), "Skip to the content")
     body.append(_heading_and_navigation(page))
     main = SubElement(body, "main", {"id": "main", "tabindex": "-1"})
     main.extend(_blocks(page.lead))
@@ -52,16 +51,16 @@ def to_html(page: Page) -> str:
 
 def _heading_and_navigation(page: Page) -> Element:
     header = Element("header")
-    _text(SubElement(header, "h1"), page.title)
+    with_text(SubElement(header, "h1"), page.title)
     entries = SubElement(SubElement(header, "nav", {"aria-label": "Sections"}), "ul")
     for section in page.sections:
-        _text(SubElement(SubElement(entries, "li"), "a", {"href": f"#{section.name}"}), section.title)
+        with_text(SubElement(SubElement(entries, "li"), "a", {"href": f"#{section.name}"}), section.title)
     return header
 
 
 def _section(section: Section, level: int) -> Element:
     element = Element("section", {"id": section.name, "aria-labelledby": f"{section.name}-heading"})
-    _text(SubElement(element, f"h{level}", {"id": f"{section.name}-heading"}), section.title)
+    with_text(SubElement(element, f"h{level}", {"id": f"{section.name}-heading"}), section.title)
     element.extend(_blocks(section.blocks))
     element.extend(_section(part, level + 1) for part in section.parts)
     return element
@@ -80,10 +79,10 @@ def _blocks(blocks: Sequence[Block]) -> Iterator[Element]:
 
 def _block(block: Block) -> Element:
     if isinstance(block, Paragraph):
-        return _text(Element("p"), block.text)
+        return with_text(Element("p"), block.text)
     if isinstance(block, Command):
         element = Element("pre", {"tabindex": "0", "role": "region", "aria-label": "Command"})
-        _text(SubElement(element, "code"), block.text)
+        with_text(SubElement(element, "code"), block.text)
         return element
     if isinstance(block, Definitions):
         return _definitions(block.entries)
@@ -99,8 +98,8 @@ def _block(block: Block) -> Element:
 def _definitions(entries: Iterable[tuple[str, str]]) -> Element:
     element = Element("dl")
     for term, text in entries:
-        _text(SubElement(element, "dt"), term)
-        _text(SubElement(element, "dd"), text)
+        with_text(SubElement(element, "dt"), term)
+        with_text(SubElement(element, "dd"), text)
     return element
 
 
@@ -108,7 +107,7 @@ def _legend(entries: Iterable[tuple[str, str]]) -> Element:
     element = Element("ul", {"class": "legend"})
     for colour, name in entries:
         item = SubElement(element, "li")
-        SubElement(item, "span", {"style": f"background: {colour}", "aria-hidden": "true"}).tail = _spoken(
+        SubElement(item, "span", {"style": f"background: {colour}", "aria-hidden": "true"}).tail = spoken(
             name
         )
     return element
@@ -121,20 +120,20 @@ def _table(block: Table) -> Element:
         "div", {"class": "scroll", "role": "region", "aria-labelledby": f"{name}-caption", "tabindex": "0"}
     )
     table = SubElement(box, "table", {"id": name})
-    _text(SubElement(SubElement(table, "caption", {"id": f"{name}-caption"}), "span"), block.caption)
+    with_text(SubElement(SubElement(table, "caption", {"id": f"{name}-caption"}), "span"), block.caption)
     head = SubElement(SubElement(table, "thead"), "tr")
     for title in block.heads:
-        _text(SubElement(head, "th", {"scope": "col"}), title)
+        with_text(SubElement(head, "th", {"scope": "col"}), title)
     body = SubElement(table, "tbody")
     for cells in block.rows:
         row = SubElement(body, "tr", {"class": "quoted"} if QUOTED in cells else {})
-        _text(SubElement(row, "th", {"scope": "row"}), cells[0])
+        with_text(SubElement(row, "th", {"scope": "row"}), cells[0])
         for cell in cells[1:]:
             row.append(_cell(cell))
     if not block.folded:
         return box
     details = Element("details")
-    _text(SubElement(details, "summary"), f"Table: {block.caption}")
+    with_text(SubElement(details, "summary"), f"Table: {block.caption}")
     details.append(box)
     return details
 
@@ -142,45 +141,36 @@ def _table(block: Table) -> Element:
 def _cell(text: str) -> Element:
     """A cell of a number keeps together, and so does its interval, which may go on a line of its own."""
     if not _NUMBER.match(text):
-        return _text(Element("td", {"class": "long"} if len(text) > _LONG else {}), text)
+        return with_text(Element("td", {"class": "long"} if len(text) > _LONG else {}), text)
     cell = Element("td", {"class": "number"})
     value, bracket, interval = text.partition(" [")
-    _text(SubElement(cell, "span"), value)
+    with_text(SubElement(cell, "span"), value)
     if bracket:
         cell[0].tail = " "
-        _text(SubElement(cell, "span"), f"[{interval}")
+        with_text(SubElement(cell, "span"), f"[{interval}")
     return cell
 
 
 def _plot(block: Plot) -> Element:
     figure = Element("figure", {"id": f"figure-{block.name}"})
-    figure.append(inline_svg(block.svg, block.name, _spoken(block.title), _spoken(block.alt)))
+    figure.append(inline_svg(block.svg, block.name, spoken(block.title), spoken(block.alt)))
     caption = SubElement(figure, "figcaption")
-    _text(SubElement(caption, "strong"), f"{block.title}.").tail = _spoken(f" {block.caption}")
+    with_text(SubElement(caption, "strong"), f"{block.title}.").tail = spoken(f" {block.caption}")
     return figure
 
 
 def _strip(block: Strip) -> Element:
     figure = Element("figure", {"class": "strip"})
     caption = SubElement(figure, "figcaption")
-    _text(SubElement(caption, "strong"), block.caption)
+    with_text(SubElement(caption, "strong"), block.caption)
     entries = SubElement(figure, "ul")
     for picture in block.pictures:
         item = SubElement(entries, "li")
         item.append(_image(picture))
-        _text(SubElement(item, "span"), picture.title)
+        with_text(SubElement(item, "span"), picture.title)
     return figure
 
 
 def _image(picture: Picture) -> Element:
     data = base64.b64encode(picture.png).decode()
-    return Element("img", {"src": f"data:image/png;base64,{data}", "alt": _spoken(picture.alt)})
-
-
-def _text(element: Element, text: str) -> Element:
-    element.text = _spoken(text)
-    return element
-
-
-def _spoken(text: str) -> str:
-    return _UNSPEAKABLE.sub("\N{REPLACEMENT CHARACTER}", text)
+    return Element("img", {"src": f"data:image/png;base64,{data}", "alt": spoken(picture.alt)})
