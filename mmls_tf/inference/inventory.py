@@ -16,8 +16,8 @@ from mmls_tf.errors import UsageError
 from mmls_tf.inference.landslide import FIELDS, Inventory, InventoryOptions, Landslide
 from mmls_tf.inference.layers import LANDSLIDE
 from mmls_tf.inference.qgis_style import qml
-from mmls_tf.inference.zonal import ZonalStatistics, read_bytes, row_bands, zonal_statistics
-from mmls_tf.raster.byte_map import NODATA_BYTE, ByteLayer, ByteRows
+from mmls_tf.inference.zonal import ZonalStatistics, zonal_statistics
+from mmls_tf.raster.byte_map import NODATA_BYTE, ByteRows
 from mmls_tf.raster.geopackage import write_polygons
 from mmls_tf.raster.geotiff import open_alone
 from mmls_tf.raster.grid import Grid
@@ -26,20 +26,20 @@ from mmls_tf.raster.polygons import (
     Shapes,
     burn_labels,
     burn_shapes,
+    by_area,
     connected_parts,
     measure,
-    open_for_update,
     rings,
     simplified,
     small_holes,
 )
+from mmls_tf.raster.rows import read_plane, row_bands, write_foreground
 from mmls_tf.raster.sphere import Sphere, cell_areas_km2, local_km, rectangle_sides
 from mmls_tf.raster.windows import Window
 
 __all__ = ["LAYER", "Inventory", "InventoryOptions", "Landslide", "write_inventory"]
 
 LAYER = "landslides"
-_AREA_DIGITS = 9  # of a km2: what rounding makes different is alike
 
 
 def write_inventory(
@@ -80,7 +80,7 @@ def write_inventory(
             _fill_holes(foreground, maps[1], grid, options.fill_holes_km2)
         parts = connected_parts(foreground, grid)
         labels = burn_labels(parts, scratch / "labels.tif")
-        statistics = zonal_statistics(labels, len(parts), *maps, scene)
+        statistics = zonal_statistics(labels, len(parts), maps[0], maps[1], scene)
         found = _measured(parts, statistics)
         kept = [part for part in found if part.landslide.area_km2 >= options.min_area_km2]
         kept.sort(key=lambda part: part.order)
@@ -117,14 +117,15 @@ class _Part:
 
 def _foreground(detected: Any, grid: Grid, path: Path) -> tuple[float, Any]:
     """Writes 1 where a landslide is detected and 0 elsewhere; returns the area with data in km2, and the dataset."""
-    ByteRows.create(path, grid.height, grid.width, grid, ByteLayer("detected"))
-    rows, area = ByteRows(path), 0.0
-    for band in row_bands(grid.height, grid.width):
-        found = read_bytes(detected, band)
-        rows.write(band.row, (found == 1).astype(np.uint8))
-        area += _area_of(found != NODATA_BYTE, grid, band)
-    rows.close()
-    return area, open_for_update(path)
+    areas = []
+
+    def foreground(band: Window) -> npt.NDArray[np.bool_]:
+        found = read_plane(detected, band)
+        areas.append(_area_of(found != NODATA_BYTE, grid, band))
+        return np.asarray(found == 1)
+
+    dataset = write_foreground(path, grid, foreground)
+    return math.fsum(areas), dataset
 
 
 def _area_of(chosen: npt.NDArray[np.bool_], grid: Grid, band: Window) -> float:
@@ -135,8 +136,8 @@ def _fill_holes(foreground: Any, detected: Any, grid: Grid, below_km2: float) ->
     """Fills small holes where there are data."""
     burn_shapes(small_holes(connected_parts(foreground, grid), below_km2), foreground)
     for band in row_bands(grid.height, grid.width):
-        filled = read_bytes(foreground, band)
-        filled[read_bytes(detected, band) == NODATA_BYTE] = 0
+        filled = read_plane(foreground, band)
+        filled[read_plane(detected, band) == NODATA_BYTE] = 0
         foreground.WriteArray(filled, 0, band.row)
     foreground.FlushCache()
 
@@ -171,8 +172,7 @@ def _measured(parts: Shapes, statistics: ZonalStatistics) -> list[_Part]:
             lon=_turned(math.degrees(centre[0])),
             lat=math.degrees(centre[1]),
         )
-        west, _, _, north = outline.GetEnvelope()
-        found.append(_Part(index + 1, outline, (-round(area, _AREA_DIGITS), -north, west), landslide))
+        found.append(_Part(index + 1, outline, by_area(outline, area), landslide))
     return found
 
 
@@ -185,7 +185,7 @@ def _write_mask(path: Path, labels: Any, detected: Any, grid: Grid, kept: list[i
         ByteRows.create(partial, grid.height, grid.width, grid, LANDSLIDE)
         rows = ByteRows(partial)
         for band in row_bands(grid.height, grid.width):
-            written, found = values[read_bytes(labels, band)], read_bytes(detected, band)
+            written, found = values[read_plane(labels, band)], read_plane(detected, band)
             filled += _area_of((written == 1) & (found == 0), grid, band)
             written[found == NODATA_BYTE] = NODATA_BYTE
             rows.write(band.row, written)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,10 @@ from mmls_tf.raster.layouts import CHALLENGE
 from mmls_tf.raster.map_scene import MapScene
 from mmls_tf.raster.nodata import NODATA
 from mmls_tf.raster.raster import FloatArray
+from mmls_tf.raster.rows import read_plane, row_bands
 from mmls_tf.raster.windows import Window
 
 TERRAIN = ("slope", "dem")
-_PIXELS_AT_ONCE = 1 << 20  # 28 MB of seven bands
 
 Floats = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int32]
@@ -83,19 +82,10 @@ class ZonalStatistics:
         return np.bincount(label, minlength=self._size)[1:]
 
     def _sum(self, label: Labels, values: Any) -> Floats:
-        return np.bincount(label, values, minlength=self._size)[1:]
-
-
-def row_bands(height: int, width: int) -> Iterator[Window]:
-    """Yields windows of whole rows from north to south, about a million pixels each."""
-    rows = max(1, _PIXELS_AT_ONCE // width)
-    for row in range(0, height, rows):
-        yield Window(0, row, width, min(rows, height - row))
-
-
-def read_bytes(dataset: Any, window: Window) -> Any:
-    """Returns the first band of a window as stored, [height, width]."""
-    return dataset.GetRasterBand(1).ReadAsArray(window.col, window.row, window.width, window.height)
+        sums: Floats = np.bincount(label, values.astype(np.float64), minlength=self._size)[1:].astype(
+            np.float64
+        )
+        return sums
 
 
 def zonal_statistics(
@@ -110,7 +100,7 @@ def zonal_statistics(
     statistics = ZonalStatistics(count)
     places = [CHALLENGE.order.index(name) for name in TERRAIN]
     for band in row_bands(scene.height, scene.width):
-        found = read_bytes(labels, band)
+        found = read_plane(labels, band)
         columns = np.flatnonzero(found.any(axis=0))
         if not columns.size:
             continue
@@ -118,7 +108,7 @@ def zonal_statistics(
         window = Window(first, band.row, stop - first, band.height)
         terrain = scene.read(window)[places]
         statistics.add(
-            found[:, first:stop], read_bytes(probability, window), read_bytes(detected, window), terrain
+            found[:, first:stop], read_plane(probability, window), read_plane(detected, window), terrain
         )
     return statistics
 

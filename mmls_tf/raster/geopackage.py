@@ -16,7 +16,7 @@ from mmls_tf.errors import UsageError
 from mmls_tf.raster.crs import reference
 from mmls_tf.raster.geotiff import load_gdal
 from mmls_tf.raster.opening import local_file
-from mmls_tf.raster.polygons import rings
+from mmls_tf.raster.polygons import rings, simplified
 from mmls_tf.raster.raster import RasterError
 
 Rings = list[npt.NDArray[np.float64]]
@@ -62,8 +62,13 @@ def write_polygons(
         partial.unlink(missing_ok=True)
 
 
-def read_polygons(path: str | os.PathLike[str], layer: str = "landslides") -> list[tuple[int, Rings]]:
+def read_polygons(
+    path: str | os.PathLike[str], layer: str = "landslides", tolerance: float = 0.0
+) -> list[tuple[int, Rings]]:
     """Returns the polygons of a GeoPackage as `write_polygons` writes it, in the order of their numbers.
+
+    Args:
+      tolerance: by how much outlines may be off to need fewer points, in the units of the CRS.
 
     Returns:
       Of each polygon its id and its rings, float64 [points, 2], x and y in the CRS of the layer: the exterior, then
@@ -83,7 +88,12 @@ def read_polygons(path: str | os.PathLike[str], layer: str = "landslides") -> li
     if features is None:
         raise RasterError(path, expected, "none")
     # No spatial filter: under TensorFlow's SQLite it finds nothing in a file with an index, without a word.
-    found = [(int(feature.GetFID()), list(rings(feature.GetGeometryRef()))) for feature in features]
+    found = []
+    for feature in features:
+        shape = feature.GetGeometryRef()
+        found.append(
+            (int(feature.GetFID()), list(rings(simplified(shape, tolerance) if tolerance else shape)))
+        )
     return sorted(found, key=lambda polygon: polygon[0])
 
 

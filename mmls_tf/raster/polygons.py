@@ -13,10 +13,11 @@ import numpy as np
 from mmls_tf.errors import UsageError
 from mmls_tf.raster.crs import reference
 from mmls_tf.raster.geotiff import load_gdal
-from mmls_tf.raster.grid import Grid
+from mmls_tf.raster.grid import Extent, Grid
 from mmls_tf.raster.sphere import Floats, Sphere, ring_measures
 
 _LABEL = "label"
+_AREA_DIGITS = 9  # of a km2: what rounding makes different is alike
 _BURNT_AT_ONCE_PX = 1 << 22
 
 
@@ -41,12 +42,6 @@ class Shapes:
         layer.ResetReading()
         for feature in layer:
             yield feature.GetGeometryRef().Clone()
-
-
-def open_for_update(path: Path) -> Any:
-    """Opens a GeoTIFF of ours to be changed."""
-    gdal = load_gdal()
-    return gdal.OpenEx(os.fspath(path), gdal.OF_RASTER | gdal.OF_UPDATE, allowed_drivers=["GTiff"])
 
 
 def connected_parts(foreground: Any, grid: Grid) -> Shapes:
@@ -87,6 +82,18 @@ def add_shape(shapes: Shapes, geometry: Any) -> None:
     layer.CreateFeature(feature)
 
 
+def box_shape(extent: Extent, grid: Grid) -> Shapes:
+    """Returns a rectangle in the CRS of a grid."""
+    from osgeo import ogr
+
+    west, south, east, north = extent
+    corners = ((west, south), (east, south), (east, north), (west, north), (west, south))
+    text = ", ".join(f"{x!r} {y!r}" for x, y in corners)
+    shapes = new_shapes(grid)
+    add_shape(shapes, ogr.CreateGeometryFromWkt(f"POLYGON (({text}))"))
+    return shapes
+
+
 def small_holes(shapes: Shapes, below_km2: float) -> Shapes:
     """Returns the holes that are smaller on the sphere than a limit, as polygons with all that lies in them."""
     from osgeo import ogr
@@ -121,7 +128,11 @@ def burn_labels(shapes: Shapes, path: Path) -> Any:
       UsageError: the disk is full.
     """
     gdal = load_gdal()
+    from osgeo import ogr
+
     layer = shapes.store.GetLayer(0)
+    if layer.GetLayerDefn().GetFieldIndex(_LABEL) < 0:
+        layer.CreateField(ogr.FieldDefn(_LABEL, ogr.OFTInteger))
     for number, feature in enumerate(layer, 1):
         feature.SetField(_LABEL, number)
         layer.SetFeature(feature)
@@ -164,6 +175,12 @@ def measure(shape: Any, sphere: Sphere, grid: Grid) -> tuple[float, float]:
             area += -inside if index else inside
             length += along
     return area, length
+
+
+def by_area(shape: Any, area_km2: float) -> tuple[float, float, float]:
+    """Returns by what inventories are sorted: the largest first, of equal ones the northernmost, then westernmost."""
+    west, _, _, north = shape.GetEnvelope()
+    return -round(area_km2, _AREA_DIGITS), -north, west
 
 
 def simplified(shape: Any, tolerance: float) -> Any:

@@ -28,12 +28,14 @@ class Polygons:
       crs_wkt: the CRS they had.
       total: how many the file has, after the filter.
       inside: how many of them reach into the grid's extent; `store` holds these.
+      numbers: of the features of the file that `store` holds, in its order.
     """
 
     store: Any
     crs_wkt: str
     total: int
     inside: int
+    numbers: tuple[int, ...] = ()
 
 
 def read_polygons(
@@ -60,7 +62,7 @@ def read_polygons(
     wkt = _crs_of(features, path, grid, crs)
     store, target, burnt = _memory_layer(grid)
     change = _change(wkt, grid.crs_wkt)
-    total, around = 0, _Bounds()
+    total, around, numbers = 0, _Bounds(), []
     for feature in features:
         shape = feature.GetGeometryRef()
         if shape is None or shape.IsEmpty():
@@ -74,6 +76,7 @@ def read_polygons(
             copy = _new_feature(burnt)
             copy.SetGeometryDirectly(shape)
             target.CreateFeature(copy)
+            numbers.append(int(feature.GetFID()))
     inside = target.GetFeatureCount()
     if not inside:
         found = f"{total} polygons" + (f" within {around}" if total else "")
@@ -83,7 +86,7 @@ def read_polygons(
             f"a polygon in the scene's extent, x {west:.0f} to {east:.0f}, y {south:.0f} to {north:.0f}",
             found,
         )
-    return Polygons(store, wkt, total, inside)
+    return Polygons(store, wkt, total, inside, tuple(numbers))
 
 
 def burn(polygons: Polygons, grid: Grid, path: Path) -> Any:
@@ -133,7 +136,11 @@ def _open(path: str | os.PathLike[str]) -> Any:
 
 
 def _layer(source: Any, path: str | os.PathLike[str], name: str) -> Any:
-    names = [source.GetLayer(index).GetName() for index in range(source.GetLayerCount())]
+    from osgeo import ogr
+
+    layers = [source.GetLayer(index) for index in range(source.GetLayerCount())]
+    # Tables without geometries, such as that of QGIS's styles, are no choice.
+    names = [layer.GetName() for layer in layers if layer.GetGeomType() != ogr.wkbNone]
     if name and name not in names:
         raise UsageError(
             f"--layer={name}: expected a layer of {path}, which has {', '.join(names) or 'none'}"
