@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -72,7 +73,7 @@ class TrainingStep(keras.Model):
                 shape=variable.shape,
                 dtype=variable.dtype,
                 trainable=False,
-                initializer="zeros",
+                initializer=keras.initializers.Constant(math.nan),  # until the first step sets it
                 aggregation="mean",
                 name=f"average_statistics{number}",
             )
@@ -117,10 +118,11 @@ class TrainingStep(keras.Model):
         follow the last ten batches, and that noise is what an average is to be free of."""
         if not self.average_statistics:
             return
-        # As of the weights: the first step sets it.
-        momentum = self._ema * ops.cast(self.optimizer.iterations > 0, "float32")
         for average, statistic in zip(self.average_statistics, self.statistics, strict=True):
-            average.assign(momentum * average + (1.0 - momentum) * statistic)
+            # As of the weights: the first step sets it. The optimiser's counter cannot tell: under JAX the variables of
+            # the model are arguments of the step, and whatever else it reads stays as it was when it was compiled.
+            before, now = ops.convert_to_tensor(average), ops.convert_to_tensor(statistic)
+            average.assign(ops.where(ops.isnan(before), now, self._ema * before + (1.0 - self._ema) * now))
 
     def compute_loss(
         self,

@@ -217,3 +217,45 @@ def test_weights_trained_under_tensorflow_give_the_same_logits_under_jax(
     )
     expected = folder.load_model("best")(batch["image"], training=False)
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), expected, rtol=1e-4, atol=1e-4)
+
+
+@needs_jax
+def test_averages_of_weights_and_statistics_follow_the_recurrence_under_jax_too() -> None:
+    program = """
+import json, keras, numpy as np
+from mmls_tf.config import TrainConfig
+from mmls_tf.data.augment import Augmentation
+from mmls_tf.data.normalise import Normalisation
+from mmls_tf.losses import BceDice
+from mmls_tf.training.optimizer import compile_model
+from mmls_tf.training.step import TrainingStep
+image = keras.Input((8, 8, 2))
+x = keras.layers.BatchNormalization(momentum=0.5)(keras.layers.Conv2D(3, 3, padding="same")(image))
+network = keras.Model(image, keras.layers.Conv2D(1, 1)(x))
+step = TrainingStep(network, Augmentation(Normalisation((0, 1), (0.0,) * 2, (1.0,) * 2), 8), BceDice(), ema=0.8)
+compile_model(step, TrainConfig(ema=0.8, learning_rate=0.05, epochs=2), steps=4, jit=True)
+random = np.random.default_rng(0)
+expected = []
+for _ in range(6):
+    images = random.normal(1.0, 2.0, (4, 8, 8, 2)).astype("float32")
+    target = np.stack([random.integers(0, 2, (4, 8, 8)), np.ones((4, 8, 8))], -1).astype("float32")
+    step.train_on_batch({"image": images, "target": target})
+    raw = [np.array(value) for value in (*network.trainable_variables, *step.statistics)]
+    expected = [0.8 * a + 0.2 * w for a, w in zip(expected, raw, strict=True)] if expected else raw
+found = [np.array(value) for value in step.average_statistics]
+weights = [np.array(value) for value in step.optimizer._model_variables_moving_average]
+apart = [float(abs(a - b).max()) for a, b in zip([*weights, *found], expected, strict=True)]
+print(json.dumps({"apart": apart, "statistics": len(found), "raw": float(abs(raw[-1] - expected[-1]).max())}))
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": QUICK},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr[-2000:]
+    found = json.loads(result.stdout.splitlines()[-1])
+    assert found["statistics"] == 2
+    assert max(found["apart"]) < 1e-5
+    assert found["raw"] > 1e-2, "an average that followed the last step would pass for one otherwise"
