@@ -136,7 +136,9 @@ class TrainConfig:
         ("auto", *INPUTS),
     )
     steps_per_execution: int = option(
-        1, "Steps that run without coming back to Python: worth it where a step takes milliseconds."
+        1,
+        "Steps that run without coming back to Python, a divisor of the steps of an epoch: worth it where a step takes "
+        "milliseconds.",
     )
     strategy: str = option(
         "auto",
@@ -176,9 +178,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         parse_bands(self.bands)
         parse_augment(self.augment)
+        parse_derive(self.derive, [BAND_NAMES[index] for index in parse_bands(self.bands)])
         parse_folds(self.folds, self.fold)
         for name in ("filters", "epochs", "batch", "steps_per_execution"):
-        parse_derive(self.derive, [BAND_NAMES[index] for index in parse_bands(self.bands)])
             if getattr(self, name) < 1:
                 raise UsageError(f"--{name}={getattr(self, name)}: expected 1 or more")
         if not self.learning_rate > 0:
@@ -236,8 +238,6 @@ def parse_augment(text: str) -> tuple[str, ...]:
     return tuple(name for name in AUGMENTATIONS if name in names)
 
 
-def parse_folds(text: str, fold: int) -> tuple[str, int] | None:
-    """Returns (random or blocks, number of folds), None for no folds.
 def parse_derive(text: str, bands: Sequence[str]) -> tuple[str, ...]:
     """Returns what `--derive` names, in the order in which it is listed there.
 
@@ -263,6 +263,8 @@ def parse_derive(text: str, bands: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in DERIVATIONS if name in names)
 
 
+def parse_folds(text: str, fold: int) -> tuple[str, int] | None:
+    """Returns (random or blocks, number of folds), None for no folds.
 
     Raises:
       UsageError: the text is neither random:K nor blocks:K with K of 2 or more, or there is no such fold.

@@ -1,4 +1,4 @@
-"""Cross-validation: `python -m mmls_tf.crossval --flagfile=configs/unet.flags --folds=5`, or `--folds=blocks:5`."""
+"""Cross-validation: `python -m mmls_tf.crossval --flagfile=configs/unet.flags --folds=5`, or `--folds=blocks`."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from mmls_tf.sweeping.plan import plan_cells
 from mmls_tf.sweeping.pooling import write_pooled
 from mmls_tf.sweeping.run import Sweep, data_fingerprints
 
+_FOLDS = 5  # where --folds does not say how many
+
 
 @dataclass(frozen=True)
 class CrossvalConfig:
@@ -30,15 +32,19 @@ class CrossvalConfig:
 
 
 def parse_fold_count(text: str) -> tuple[str, int]:
-    """Returns what `--folds` of training is to be, and the number of folds: 5 is short for random:5.
+    """Returns what `--folds` of training is to be, and the number of folds: 5 is short for random:5, blocks and random
+    are short for blocks:5 and random:5.
 
     Raises:
-      UsageError: the text is no number, random:K or blocks:K, or K is less than 2.
+      UsageError: the text is neither a number, random, blocks, random:K nor blocks:K, or K is less than 2.
     """
-    match = re.fullmatch(r"(?:(random|blocks):)?([0-9]+)", text)
+    match = re.fullmatch(
+        r"(?:(random|blocks):)?([0-9]+)", f"{text}:{_FOLDS}" if text in ("random", "blocks") else text
+    )
     if not match or int(match[2]) < 2:
         raise UsageError(
-            f"--folds={text}: expected a number of folds, random:K or blocks:K, with 2 folds or more; such as --folds=5"
+            f"--folds={text}: expected a number of folds, random:K, blocks:K, or blocks, which are {_FOLDS} of them, "
+            f"with 2 folds or more; such as --folds={_FOLDS}"
         )
     return f"{match[1] or 'random'}:{int(match[2])}", int(match[2])
 

@@ -34,23 +34,37 @@ class StopIfNotFinite(keras.callbacks.Callback):
     def __init__(self, steps: int, keys_of: Callable[[int], list[str]]) -> None:
         """Prepares for epochs of `steps` steps; `keys_of` gives the tiles of a step of the run."""
         super().__init__()
-        self._steps, self._keys_of, self._epoch = steps, keys_of, 0
+        self._steps, self._keys_of, self._epoch, self._first = steps, keys_of, 0, 0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Takes the number of the epoch."""
         self._epoch = epoch
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Takes the number of the first step of those that run together (`--steps_per_execution`)."""
+        self._first = batch
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Raises TrainingError where the mean loss of the epoch so far is not finite."""
         loss = (logs or {})["loss"]
         if math.isfinite(loss):
             return
-        step = self._epoch * self._steps + batch
-        rate = learning_rate_at(self.model, step)
+        before = self._epoch * self._steps
+        steps = range(before + self._first, before + batch + 1)
+        rate = learning_rate_at(self.model, steps[-1])
+        within, of_run, these = (
+            (f"step {batch + 1}", f"step {steps[-1]}", "this step")
+            if len(steps) == 1
+            else (
+                f"one of the steps {self._first + 1} to {batch + 1}",
+                f"steps {steps[0]} to {steps[-1]}",
+                "these steps",
+            )
+        )
         raise TrainingError(
-            f"epoch {self._epoch + 1}, step {batch + 1} of {self._steps} (step {step} of the run, learning rate "
+            f"epoch {self._epoch + 1}, {within} of {self._steps} ({of_run} of the run, learning rate "
             f"{rate:.3g}): expected a finite loss, found {loss}; lower --learning_rate or use --precision=float32. "
-            f"Tiles of this step: {', '.join(self._keys_of(step))}"
+            f"Tiles of {these}: {', '.join(key for step in steps for key in self._keys_of(step))}"
         )
 
 

@@ -36,6 +36,8 @@ from mmls_tf.schema import SCHEMA_VERSION
 
 _RECORD = "run.json"
 _SUMMARY = "summary.json"
+_FLAGS = "flags.txt"
+_BEGINNING = {_FLAGS, f".{_FLAGS}.partial", f".{_RECORD}.partial"}  # all that a kill before `run.json` leaves
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,15 @@ class RunFolder:
     def create(root: Path, record: RunRecord) -> RunFolder:
         """Makes a new run folder in the place of what is there, which `require_free` has looked at."""
         root.mkdir(parents=True, exist_ok=True)
-        # The folder itself stays, since it is locked; what says that it is a run goes last.
-        for path in sorted(root.iterdir(), key=lambda path: path.name == _RECORD):
+        # The folder itself stays, since it is locked. What says that the run is finished goes first, what says that it
+        # is a run last: killed in between, it is neither taken for a finished run nor for somebody's own files.
+        for path in sorted(root.iterdir(), key=lambda path: (path.name == _RECORD, path.name != _SUMMARY)):
             if path.is_dir():
                 shutil.rmtree(path)
             else:
                 path.unlink()
         folder = RunFolder(root)
-        write_text(root / "flags.txt", _as_flags(record.config))
+        write_text(root / _FLAGS, _as_flags(record.config))
         write_json(root / _RECORD, dataclasses.asdict(record))
         return folder
 
@@ -169,7 +172,7 @@ def require_free(root: Path, overwrite: bool) -> None:
     """
     if root.exists() and not root.is_dir():
         raise RunFolderError(f"--run={root}: expected a folder, found a file")
-    if root.exists() and any(root.iterdir()):
+    if root.exists() and any(path.name not in _BEGINNING for path in root.iterdir()):
         if not (root / _RECORD).exists():
             raise RunFolderError(f"--run={root}: expected a new folder or a run, found something else")
         if not overwrite:

@@ -49,7 +49,7 @@ def train(config: TrainConfig, command: str) -> RunFolder:
     choose_backend(config.backend)
     decoder_named(config.model), encoder_named(config.encoder)  # a slip is said before anything is read
     root = Path(config.run_folder + (f".worker{number}" if (number := worker_number()) else ""))
-    if not config.resume:
+    if not (config.resume and RunFolder(root).started):
         require_free(root, config.overwrite)
     with locked(root):
         if config.resume and RunFolder(root).started:
@@ -71,16 +71,12 @@ def _train(config: TrainConfig, root: Path, command: str) -> RunFolder:
     jit, why_jit = choose_jit(config.jit, device)
     precision, why_precision = choose_precision(config.precision, device, jit)
     strategy = choose_strategy(config.strategy, device, config.batch)
-    steps = dataset.tiles("train") // config.batch
-    if not steps:
-        raise UsageError(
-            f"--batch={config.batch}: expected at most {dataset.tiles('train')}, the number of train tiles"
-        )
+    steps = _steps(config, dataset.tiles("train"))
     going_on = config.resume and RunFolder(root).checkpoint.is_file()
     progress = read_progress(RunFolder(root).checkpoint) if going_on else Progress()
     with strategy.scope():
         feed = make_feed(config, dataset, normalisation, device, strategy, progress.epoch * steps, steps)
-        model, started_from = _build(config, dataset, normalisation, feed, precision, strategy)
+        model, started_from = build_step(config, dataset, normalisation, feed, precision, strategy)
         compile_model(model, config, steps, jit)
         if jit:
             require_lowering(model, (feed.example,))
@@ -122,6 +118,22 @@ def _train(config: TrainConfig, root: Path, command: str) -> RunFolder:
     return folder
 
 
+def _steps(config: TrainConfig, tiles: int) -> int:
+    """Returns the steps of an epoch."""
+    steps = tiles // config.batch
+    if not steps:
+        raise UsageError(f"--batch={config.batch}: expected at most {tiles}, the number of train tiles")
+    if steps % config.steps_per_execution:
+        # Keras would run the last execution in full: epochs would be longer than the schedule of the learning rate and
+        # a run that goes on believe.
+        divisors = [number for number in range(1, steps + 1) if steps % number == 0]
+        raise UsageError(
+            f"--steps_per_execution={config.steps_per_execution}: expected a divisor of the {steps} steps of an epoch "
+            f"({tiles} train tiles, --batch={config.batch}): one of {', '.join(map(str, divisors))}"
+        )
+    return steps
+
+
 def open_splits(config: TrainConfig) -> Dataset:
     """Opens and checks the data set of a run, its train and val tiles dealt anew where --folds asks for it.
 
@@ -136,7 +148,7 @@ def open_splits(config: TrainConfig) -> Dataset:
     return with_folds(dataset, folds, config.fold) if folds else dataset
 
 
-def _build(
+def build_step(
     config: TrainConfig,
     dataset: Dataset,
     normalisation: Normalisation,
@@ -144,6 +156,11 @@ def _build(
     precision: str,
     strategy: Strategy,
 ) -> tuple[TrainingStep, list[str]]:
+    """Returns the training step around a new model, not compiled yet, and lines that say what its weights started from.
+
+    Raises:
+      UsageError: flags of the model do not go together, or weights to start from cannot be had.
+    """
     spec = ModelSpec.of(config, dataset.manifest.tile_size, normalisation)
     network, with_second_head = build_with_auxiliary(spec, precision, config.seed)
     started_from = warm_start(network, config) if config.pretrained else []

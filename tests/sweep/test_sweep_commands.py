@@ -28,6 +28,8 @@ def test_a_dry_run_prints_the_folders_and_trains_none(tmp_path: Path, command: C
     result = command("mmls_tf.crossval", "--folds=3", f"--out={out}", "--dry_run")
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [f"{out}/fold={fold}" for fold in range(3)]
+    result = command("mmls_tf.crossval", "--folds=blocks", f"--out={out}", "--dry_run")
+    assert result.stdout.splitlines() == [f"{out}/fold={fold}" for fold in range(5)]
     assert not out.exists()
 
 

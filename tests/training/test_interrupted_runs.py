@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,48 @@ def test_a_damaged_checkpoint_is_refused_and_nothing_is_lost(own_run: Path, buil
 @small_network
 def test_resuming_where_there_is_nothing_starts_a_run(built_data: Path, tmp_path: Path) -> None:
     assert train(config(built_data, tmp_path / "run", epochs=1, resume=True), "a test").finished
+
+
+def test_resuming_never_takes_a_folder_of_other_things_for_a_run(built_data: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunFolderError, match="expected a new folder or a run, found something else"):
+        train(config(built_data, foreign, resume=True), "a test")
+    assert (foreign / "thesis.tex").read_text() == "years of work"
+
+
+@small_network
+def test_what_a_kill_leaves_of_a_folder_that_was_just_being_made_is_in_nobodys_way(
+    built_data: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("flags.txt", ".flags.txt.partial", ".run.json.partial"):
+        (run / name).write_text("--epo")
+    assert train(config(built_data, run, epochs=1, resume=True), "a test").finished
+    assert "--epochs=1" in (run / "flags.txt").read_text().splitlines()
+    assert not list(run.glob(".*"))
+
+
+@pytest.mark.parametrize("deletions", range(1, 6))
+def test_a_run_whose_replacement_was_interrupted_is_not_taken_for_a_finished_one(
+    own_run: Path, monkeypatch: pytest.MonkeyPatch, deletions: int
+) -> None:
+    _, record = RunFolder.open(own_run)
+    removed: list[Path] = []
+
+    def remove(path: Path) -> None:
+        if len(removed) == deletions:
+            raise KeyboardInterrupt
+        removed.append(path.rename(own_run.with_name(f"removed{len(removed)}")))
+
+    monkeypatch.setattr(Path, "unlink", remove)
+    monkeypatch.setattr(shutil, "rmtree", remove)
+    with pytest.raises(KeyboardInterrupt):
+        RunFolder.create(own_run, record)
+    assert RunFolder(own_run).started
+    assert not RunFolder(own_run).finished
 
 
 def test_a_folder_in_use_is_refused(built_data: Path, tmp_path: Path) -> None:

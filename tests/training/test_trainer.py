@@ -176,6 +176,33 @@ def test_a_loss_that_is_no_number_stops_the_run_at_its_step_and_no_checkpoint_ke
     assert not (tmp_path / "run" / "checkpoint.npz").exists()
 
 
+@pytest.mark.usefixtures("small_network")
+def test_where_steps_run_together_the_error_names_all_of_them_and_their_tiles(
+    built_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmls_tf.training import trainer
+
+    class Broken(keras.losses.Loss):
+        def call(self, y_true: object, y_pred: object) -> object:
+            return keras.ops.sum(y_pred) * float("nan")
+
+    monkeypatch.setattr(trainer, "make_loss", lambda *_: Broken())
+    said = r"epoch 1, one of the steps 1 to 2 of 2 \(steps 0 to 1 of the run, learning rate .*Tiles of these steps: "
+    with pytest.raises(TrainingError, match=said) as failure:
+        train(tiny(built_data, tmp_path / "run", steps_per_execution=2), "a test")
+    keys = str(failure.value).partition("Tiles of these steps: ")[2].split(", ")
+    assert len(set(keys)) == 8
+
+
+def test_steps_that_do_not_fill_an_epoch_are_refused_with_those_that_do(
+    built_data: Path, tmp_path: Path
+) -> None:
+    said = r"--steps_per_execution=4: expected a divisor of the 5 steps .*10 train tiles, --batch=2.*: one of 1, 5"
+    with pytest.raises(UsageError, match=said):
+        train(tiny(built_data, tmp_path / "run", batch=2, steps_per_execution=4), "a test")
+    assert not (tmp_path / "run").exists()
+
+
 def test_jit_on_trains_with_xla(built_data: Path, tmp_path: Path) -> None:
     train(tiny(built_data, tmp_path / "run", jit="on", epochs=1, precision="bfloat16"), "a test")
     _, record = RunFolder.open(tmp_path / "run")
