@@ -17,10 +17,10 @@ from mmls_tf.inference.map_drawing import PARTS, map_section, path_data
 from mmls_tf.inference.map_script import SCRIPT
 from mmls_tf.inference.map_style import MAP_STYLE
 from mmls_tf.inference.map_table import script_data, table_section
+from mmls_tf.raster.geopackage import read_polygons
 from mmls_tf.raster.graticule import ground_width_m
 from mmls_tf.raster.grid import Grid
 from mmls_tf.raster.map_scene import MapScene
-from mmls_tf.raster.outlines import read_outlines
 from mmls_tf.raster.raster import RasterError
 from mmls_tf.reporting.elements import with_text
 from mmls_tf.reporting.style import STYLE
@@ -56,10 +56,11 @@ def write_map_page(
         raise ValueError("a scene without georeference has no polygons")
     base = read_base_map(scene, mask, _MOST_CELLS)
     drawn = inventory.landslides[:MOST_POLYGONS]
-    found = read_outlines(
-        geopackage, scene.grid.geotransform[1] * base.cells.factor / 2, frozenset(one.id for one in drawn)
-    )
-    by_id = {number: path_data(rings, scene.grid, base.cells.factor) for number, rings in found}
+    half_cell = scene.grid.geotransform[1] * base.cells.factor / 2
+    by_id = {
+        number: path_data(rings, scene.grid, base.cells.factor)
+        for number, rings in read_polygons(geopackage, tolerance=half_cell)
+    }
     lacking = [one.id for one in drawn if one.id not in by_id]
     if lacking:
         raise RasterError(

@@ -45,7 +45,7 @@ ATTRIBUTES = (
     Attribute("length", "km", lambda one: one.length_km, "{:,.1f}".format),
     Attribute("width", "km", lambda one: one.width_km, "{:,.1f}".format),
     Attribute("mean probability", "", lambda one: one.mean_probability, "{:.2f}".format),
-    Attribute("highest probability", "", lambda one: one.max_probability, "{:.2f}".format),
+    Attribute("max probability", "", lambda one: one.max_probability, "{:.2f}".format),
     Attribute("mean slope", _DEGREE, lambda one: one.mean_slope_deg, "{:.1f}".format),
     Attribute("mean elevation", "m", lambda one: one.mean_elevation_m, "{:,.0f}".format),
     Attribute("longitude", "", lambda one: one.lon, lambda value: degree_text(value, "EW", 3)),

@@ -52,7 +52,6 @@ def write_products(
     write_cog(cleaned, mask, LANDSLIDE)
     write_quicklook(scene, mask, target / "quicklook.png")
     record = describe(inventory)
-    polygons = target / "landslides.gpkg"
     write_map_page(scene, mask, inventory, page_facts(record), target / "map.html", polygons)
     return record
 
