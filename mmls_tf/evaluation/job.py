@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from mmls_tf.prediction.member import Member, load_member, mean_probability, req
 from mmls_tf.prediction.tiles import as_dealt, predict_tiles, scoring_input
 from mmls_tf.schema import LEDGER_NAME
 from mmls_tf.training.device import find_device
+from mmls_tf.training.machine import describe_machine, find_commit
 from mmls_tf.training.run_folder import RunFolder
 
 
@@ -37,6 +40,7 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
       DatasetError: the data set does not match its manifest or the run, or the split has no masks.
       UsageError: Keras runs on another backend than `config.backend`, or flags do not fit the run.
     """
+    started = time.perf_counter()
     backend = choose_backend(config.backend)
     folder, record = RunFolder.open(Path(config.run))
     dataset = open_dataset(Path(config.data or record.config.data))
@@ -64,6 +68,7 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
             "of_this_data_set": ledger.count_entries(ledgers[1]),
         }
         result["gap_to_test"] = gap_to_test(folder, result, config)
+    result["seconds"] = round(time.perf_counter() - started, 1)  # pictures not counted
     _write(folder, config, members, dealt, counts, threshold, result)
     return dict(json.loads(json.dumps(result)))  # as it stands in the file: pairs are lists there
 
@@ -127,7 +132,11 @@ def _head(
         if choice is None
         else {"threshold": choice.threshold, "temperature": choice.temperature, "tiles": choice.tiles},
         "batch": config.batch,
+        "config": dataclasses.asdict(config),
+        "seed": own.record.config.seed,
         "device": str(find_device()),
+        "machine": describe_machine(),
+        "commit": find_commit(),
         "time": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": command,
     }

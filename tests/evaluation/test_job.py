@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -19,6 +20,7 @@ from mmls_tf.errors import DatasetError, RunFolderError, UsageError
 from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.job import evaluate
 from mmls_tf.evaluation.screen import result_text
+from mmls_tf.training.machine import find_commit
 from mmls_tf.training.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("quick_pictures")
@@ -183,6 +185,10 @@ def test_the_result_stands_in_the_run_folder_as_json(own_run: Path, own_data: Pa
     assert json.loads((own_run / "evaluations" / "test.json").read_text()) == result
     assert set(result["milliseconds_per_tile"]) == {"1", "16"}
     assert min(result["milliseconds_per_tile"].values()) > 0
+    assert result["config"] == asdict(EvaluateConfig(run=str(own_run), data=str(own_data), split="test"))
+    assert (result["seed"], result["commit"]) == (0, find_commit())
+    assert result["machine"]["cores"] >= 1
+    assert result["seconds"] > 0
 
 
 def test_a_job_without_some_bands_scores_zeros_in_their_place_beside_the_whole_job(
