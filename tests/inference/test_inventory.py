@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -26,12 +28,14 @@ from skimage import measure as skimage_measure
 
 from mmls_tf.errors import UsageError
 from mmls_tf.inference.inventory import InventoryOptions, write_inventory
-from mmls_tf.raster import rows
+from mmls_tf.raster import rows, vector
 from mmls_tf.raster.geopackage import read_polygons
 from mmls_tf.raster.grid import Grid
+from mmls_tf.raster.map_scene import MapScene
 from mmls_tf.raster.mars import MARS_WKT
 from mmls_tf.raster.nodata import NODATA
 from mmls_tf.raster.raster import RasterError
+from mmls_tf.raster.windows import Window
 
 HEIGHT, WIDTH = 90, 120
 
@@ -184,6 +188,56 @@ def test_ogrinfo_finds_the_layer_with_its_index_and_crs(world: dict[str, Any]) -
     dataset = gdal.OpenEx(str(path))
     layer = dataset.GetLayerByName("landslides")
     assert layer.GetSpatialRef().IsSame(osr.SpatialReference(wkt=MARS_WKT))
+
+
+def test_qgis_finds_a_default_style_for_an_attribute_of_the_layer(world: dict[str, Any]) -> None:
+    dataset = gdal.OpenEx(str(world["made"].geopackage))
+    styles = dataset.GetLayerByName("layer_styles")
+    (row,) = [feature.items() for feature in styles]
+    assert (row["f_table_name"], row["f_geometry_column"]) == ("landslides", "geom")
+    assert row["f_table_catalog"] == row["f_table_schema"] == "" and row["useAsDefault"] == 1
+    layer = dataset.GetLayerByName("landslides")
+    assert layer.GetGeometryColumn() == "geom"
+    doctype, _, document = row["styleQML"].partition("\n")
+    assert doctype == "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>"
+    renderer = ElementTree.fromstring(document).find("renderer-v2")
+    assert renderer is not None and renderer.get("type") == "graduatedSymbol"
+    assert layer.GetLayerDefn().GetFieldIndex(renderer.get("attr")) >= 0
+    ranges = renderer.findall("ranges/range")
+    edges = [(float(part.attrib["lower"]), float(part.attrib["upper"])) for part in ranges]
+    assert edges[0][0] == 0.0 and edges[-1][1] == 1.0
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(edges))
+    symbols = {symbol.get("name"): symbol for symbol in renderer.findall("symbols/symbol")}
+    assert symbols.keys() == {part.get("symbol") for part in ranges}
+    for symbol in symbols.values():
+        told = {option.get("name"): option.get("value") for option in symbol.findall("layer/Option/Option")}
+        assert told == {prop.get("k"): prop.get("v") for prop in symbol.findall("layer/prop")}
+        assert all(0 <= int(channel) <= 255 for channel in str(told["color"]).split(","))
+
+
+def test_the_file_is_a_source_of_polygons_like_any_other(world: dict[str, Any], tmp_path: Path) -> None:
+    polygons = vector.read_polygons(world["made"].geopackage, world["grid"])  # no --layer is needed
+    assert polygons.numbers == tuple(range(1, world["count"] + 1))
+    burnt = vector.burn(polygons, world["grid"], tmp_path / "burnt.tif").ReadAsArray()
+    np.testing.assert_array_equal(burnt == 1, world["detected"] == 1)
+
+
+def test_of_the_scene_only_bands_of_rows_around_landslides_are_read(tmp_path: Path) -> None:
+    detected = np.zeros((40, 30), np.uint8)
+    detected[10:13, 5:9] = detected[33:35, 20:22] = 1
+    scene = memory_scene(grid_of_size(40, 30))
+    read: list[Window] = []
+
+    class Watched(MapScene):
+        def read(self, window: Window) -> Any:
+            read.append(window)
+            return scene.read(window)
+
+    watched = Watched(scene.datasets, scene.grid, 40, 30, scene.order, scene.nodata)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "_PIXELS_AT_ONCE", 4 * 30)
+        make(tmp_path, detected, scene=watched)
+    assert read == [Window(5, 8, 4, 4), Window(5, 12, 4, 4), Window(20, 32, 2, 4)]
 
 
 def test_holes_are_filled_where_there_are_data_with_what_lies_in_them(tmp_path: Path) -> None:
