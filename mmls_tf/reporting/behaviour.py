@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmls_tf.reporting.document import Block, Paragraph, Section, Table
+from mmls_tf.reporting.looks import look_cells, look_heads
 from mmls_tf.reporting.plots import learning_plot, precision_recall_plot, reliability_plot, robustness_plot
 from mmls_tf.reporting.reading import Evaluation
 from mmls_tf.reporting.rows import (
@@ -33,12 +34,12 @@ def curves(rows: Sequence[Row], splits: Sequence[str]) -> Section:
                 row.label,
                 split,
                 figure_text(row.evaluations(split), lambda one: one.figures["curve"]["average_precision"]),
+                *look_cells(row, split, splits),
             )
             for row in scored
         ]
-    table = Table(
-        "average-precision", "Average precision", ("model", "split", "average precision"), tuple(cells)
-    )
+    heads = ("model", "split", "average precision", *look_heads(splits))
+    table = Table("average-precision", "Average precision", heads, tuple(cells))
     return Section("precision-recall", "Precision and recall at every threshold", (*blocks, table))
 
 
@@ -61,8 +62,17 @@ def calibration(rows: Sequence[Row], detailed: Sequence[Row], splits: Sequence[s
                     *(_calibration(found, "before", name) for name in _CALIBRATION),
                     *(_calibration(found, "after", name) if after else "no temperature" for name in _CALIBRATION),
                     figure_text(found, lambda one: one.figures["calibration"]["temperature"]),
+                    *look_cells(row, split, splits),
                 ))  # fmt: skip
-    heads = ("model", "split", "ECE", "Brier", "NLL", "ECE after", "Brier after", "NLL after", "temperature")
+    names = ("ECE", "Brier", "NLL")
+    heads = (
+        "model",
+        "split",
+        *names,
+        *(f"{name} after" for name in names),
+        "temperature",
+        *look_heads(splits),
+    )
     text = Paragraph(
         "Whether a probability of .7 is right seven times in ten: expected calibration error "
         "(ECE), Brier score and negative log-likelihood of pixels, lower is better; before "

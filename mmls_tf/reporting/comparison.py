@@ -23,14 +23,16 @@ def gap(test: Evaluation, isolated: Evaluation, metric: str = "miou") -> float |
     return None if values[0] is None or values[1] is None else values[0] - values[1]
 
 
+def gap_pairs(row: Row) -> list[tuple[Evaluation, Evaluation]]:
+    """Returns test and isolated of every run of a row that has a gap in mIoU between them."""
+    both = [run.evaluations for run in row.runs if {"test", "isolated"} <= run.evaluations.keys()]
+    pairs = [(found["test"], found["isolated"]) for found in both]
+    return [pair for pair in pairs if gap(*pair) is not None]
+
+
 def gaps(row: Row) -> list[float]:
     """Returns the gap in mIoU of every run of a row that has one."""
-    found = []
-    for run in row.runs:
-        if {"test", "isolated"} <= run.evaluations.keys():
-            value = gap(run.evaluations["test"], run.evaluations["isolated"])
-            found += [] if value is None else [value]
-    return found
+    return [value for pair in gap_pairs(row) if (value := gap(*pair)) is not None]
 
 
 def gap_interval(test: TileTable, isolated: TileTable, metric: str = "miou") -> Interval | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmls_tf.reporting.document import Block, Definitions, Paragraph, Section, Table
+from mmls_tf.reporting.looks import look_cells, look_heads
 from mmls_tf.reporting.plots import span_text, terrain_plot
 from mmls_tf.reporting.reading import Evaluation
 from mmls_tf.reporting.rows import UNDEFINED, Row, counted, figure_text, number_text
@@ -23,11 +24,16 @@ def hard_cases(rows: Sequence[Row], splits: Sequence[str]) -> Section:
     parts = []
     for split in splits:
         cells = [
-            (row.label, stratum, *_landslide_cells(row.evaluations(split), stratum))
+            (
+                row.label,
+                stratum,
+                *_landslide_cells(row.evaluations(split), stratum),
+                *look_cells(row, split, [split]),
+            )
             for row in rows
             for stratum in _strata(row.evaluations(split))
         ]
-        heads = ("model", "landslides", "in truth", "predicted", *_LANDSLIDES.values())
+        heads = ("model", "landslides", "in truth", "predicted", *_LANDSLIDES.values(), *look_heads([split]))
         table = Table(f"landslides-{split}", f"Landslides of {split} by stratum", heads, tuple(cells))
         parts.append(Section(f"landslides-on-{split}", f"On {split}", (table,)))
     texts = _first(rows, splits).figures["landslides"]["definitions"]
@@ -41,25 +47,26 @@ def hard_cases(rows: Sequence[Row], splits: Sequence[str]) -> Section:
     return Section("hard-cases", "Hard cases", (remark, Definitions(terms)), tuple(parts))
 
 
-def terrain(rows: Sequence[Row], splits: Sequence[str]) -> Section:
-    """Errors by slope and elevation, of the first run of each row."""
+def terrain(rows: Sequence[Row], detailed: Sequence[Row], splits: Sequence[str]) -> Section:
+    """Errors by slope and elevation, of the first run of each row; plots of some rows, tables of all."""
     parts = []
     for split in splits:
         blocks: list[Block] = []
-        for number, row in enumerate(rows, 1):
+        for number, row in enumerate(detailed, 1):
             if not row.evaluations(split):
                 continue
             for kind, words in (("slope_deg", "slope"), ("elevation_m", "elevation")):
                 blocks.append(terrain_plot(row, split, kind, f"plot-{words}-{split}-{number}"))
         for kind, words, unit in (("slope_deg", "slope", "degrees"), ("elevation_m", "elevation", "m")):
             cells = [
-                (row.label, span_text(one), *_bin_cells(one))
+                (row.label, span_text(one), *_bin_cells(one), *look_cells(row, split, [split]))
                 for row in rows
                 for found in row.evaluations(split)[:1]
                 for one in found.figures["terrain"][kind]
             ]
             heads = (
                 "model", f"{words} ({unit})", "background pixels", "taken for landslide", "landslide pixels", "missed",
+                *look_heads([split]),
             )  # fmt: skip
             caption = f"Errors on {split} by {words}, first runs"
             blocks.append(Table(f"errors-{words}-{split}", caption, heads, tuple(cells), folded=True))
@@ -84,6 +91,7 @@ def boundaries(rows: Sequence[Row], splits: Sequence[str]) -> Section:
                         split,
                         radius,
                         *(_boundary(found, radius, name) for name in ("precision", "recall", "f1", "iou")),
+                        *look_cells(row, split, splits),
                     )
                 )
     text = (
@@ -99,6 +107,7 @@ def boundaries(rows: Sequence[Row], splits: Sequence[str]) -> Section:
         "boundary recall",
         "boundary F1",
         "boundary IoU",
+        *look_heads(splits),
     )
     table = Table("boundaries", "How well outlines agree", heads, tuple(cells))
     return Section("boundaries", "Boundaries", (Paragraph(text), table))
@@ -124,6 +133,7 @@ def leaks(rows: Sequence[Row], splits: Sequence[str]) -> Section:
                     f"({counted(found[0].figures['tiles'], 'tile')})",
                     f"{_left(found, 'without_overlapping')} ({tiles[0]})",
                     f"{_left(found, 'without_touching')} ({tiles[1]})",
+                    *look_cells(row, split, splits),
                 )
             )
     text = (
@@ -136,6 +146,7 @@ def leaks(rows: Sequence[Row], splits: Sequence[str]) -> Section:
         "mIoU, all tiles",
         "mIoU without overlapping tiles",
         "mIoU without touching tiles",
+        *look_heads(splits),
     )
     return Section(
         "leaks",

@@ -83,7 +83,7 @@ def make_page(
     if splits:
         found += [
             failures.hard_cases(rows, splits),
-            failures.terrain(near, splits),
+            failures.terrain(rows, near, splits),
             failures.boundaries(rows, splits),
             failures.leaks(rows, splits),
             behaviour.curves(rows, splits),

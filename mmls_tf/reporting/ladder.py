@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmls_tf.bands import parse_bands
+from mmls_tf.bands import BANDS, parse_bands
 from mmls_tf.reporting.document import Paragraph, Section, Table
+from mmls_tf.reporting.looks import NAME, look_cells, look_heads
 from mmls_tf.reporting.published import LADDER, LADDER_ENDS, LADDER_TITLES, MEASURED, NOT_QUOTED, QUOTED
-from mmls_tf.reporting.rows import SPLITS, Row, metric_text, number_text
+from mmls_tf.reporting.rows import Row, metric_text, number_text, splits_of
 from mmls_tf.reporting.scores import METRICS
 
 _STEPS = [parse_bands(step) for step in LADDER]
@@ -25,9 +26,7 @@ def ladder(rows: Sequence[Row]) -> Section:
     title = "The ladder of bands"
     if not ladders:
         return Section("ladder", title, (Paragraph("No runs that differ in --bands alone: no ladder."),))
-    splits = [
-        split for split in SPLITS if any(row.evaluations(split) for members in ladders for row in members)
-    ]
+    splits = splits_of([row for members in ladders for row in members])
     cells = [_measured(row, splits) for members in ladders for row in sorted(members, key=_order)]
     cells += [
         (
@@ -36,10 +35,12 @@ def ladder(rows: Sequence[Row]) -> Section:
             QUOTED,
             NOT_QUOTED,
             *(number_text(miou, 2) if split == "test" else NOT_QUOTED for split in splits),
+            *("-" for _ in look_heads(splits)),
         )
         for bands, miou in LADDER_ENDS.items()
     ]
-    heads = ("bands", "model", "source", "n", *(f"{METRICS['miou']}, {split}" for split in splits))
+    scores = (f"{METRICS['miou']}, {split}" for split in splits)
+    heads = ("bands", "model", "source", "n", *scores, *look_heads(splits))
     lead = Paragraph(
         "Runs that differ in --bands alone (and in their seed). The paper's text gives the "
         "two ends of its own ladder, with two digits, for its own splits; other steps are "
@@ -53,7 +54,8 @@ def _measured(row: Row, splits: Sequence[str]) -> tuple[str, ...]:
         metric_text(found, "miou") if (found := row.evaluations(split)) else "no evaluation"
         for split in splits
     )
-    return (_title(_bands(row)), row.label, MEASURED, str(len(row.runs)), *scores)
+    looked = look_cells(row, NAME, splits)
+    return (_title(_bands(row)), row.label, MEASURED, str(len(row.runs)), *scores, *looked)
 
 
 def _bands(row: Row) -> tuple[int, ...]:
@@ -66,8 +68,6 @@ def _order(row: Row) -> tuple[int, int]:
 
 
 def _title(bands: tuple[int, ...]) -> str:
-    from mmls_tf.bands import BANDS
-
     if bands in _STEPS:
         return LADDER_TITLES[_STEPS.index(bands)]
     return " + ".join(BANDS[index].title for index in bands)

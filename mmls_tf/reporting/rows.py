@@ -67,6 +67,11 @@ def make_rows(runs: Sequence[Run]) -> list[Row]:
     ]
 
 
+def splits_of(rows: Sequence[Row]) -> list[str]:
+    """Returns the splits that some row was scored on as it is."""
+    return [split for split in SPLITS if any(row.evaluations(split) for row in rows)]
+
+
 def best_row(rows: Sequence[Row]) -> Row:
     """Returns the row of highest mean mIoU on test; if none was scored there on isolated, or else on val."""
     for split in SPLITS:

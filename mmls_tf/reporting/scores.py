@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mmls_tf.reporting.comparison import compare, gap_interval, gaps
+from mmls_tf.reporting.comparison import compare, gap_interval, gap_pairs, gaps
 from mmls_tf.reporting.document import Block, Paragraph, Section, Table
+from mmls_tf.reporting.looks import look_cells, look_heads, looks
 from mmls_tf.reporting.plots import gap_plot
 from mmls_tf.reporting.published import MEASURED, NOT_QUOTED, QUOTED, ROWS, model_title
 from mmls_tf.reporting.reading import Evaluation
@@ -19,6 +20,7 @@ from mmls_tf.reporting.rows import (
     number_text,
     short_data,
     signed_text,
+    splits_of,
     spread,
 )
 
@@ -82,16 +84,16 @@ def gap_text(row: Row) -> str:
     if len(found) > 1:
         over = spread(found)
         return f"{signed_text(over.mean)} ± {number_text(over.sd or 0.0)} (n = {over.n})"
-    (run,) = [run for run in row.runs if {"test", "isolated"} <= run.evaluations.keys()][:1]
-    interval = gap_interval(run.evaluations["test"].tiles, run.evaluations["isolated"].tiles)
+    (test, isolated), *_ = gap_pairs(row)
+    interval = gap_interval(test.tiles, isolated.tiles)
     return f"{signed_text(found[0])} {interval_text(interval, signed=True)}"
 
 
 def paired(rows: Sequence[Row]) -> Section:
     """Every row's first run beside that of the best row, on the same tiles."""
-    best = best_row(rows)
+    best, splits = best_row(rows), splits_of(rows)
     cells: list[tuple[str, ...]] = []
-    for split in SPLITS:
+    for split in splits:
         theirs = best.evaluations(split)[:1]
         for row in rows:
             mine = row.evaluations(split)[:1]
@@ -105,9 +107,10 @@ def paired(rows: Sequence[Row]) -> Section:
                     signed_text(found["difference"]),
                     interval_text(found["interval"], True),
                     p_text(found["p"]),
+                    *look_cells(row, split, splits),
                 )
                 if found
-                else (row.label, split, "not the same tiles", "-", "-")
+                else (row.label, split, "not the same tiles", "-", "-", *look_cells(row, split, splits))
             )
     lead = Paragraph(
         f"The first run of each row minus the first run of the best row ({best.label}) in "
@@ -125,7 +128,7 @@ def paired(rows: Sequence[Row]) -> Section:
     table = Table(
         "paired",
         f"mIoU beside {best.label}, paired by tile",
-        ("model", "split", "difference in mIoU", "95 % interval over blocks", "p"),
+        ("model", "split", "difference in mIoU", "95 % interval over blocks", "p", *look_heads(splits)),
         tuple(cells),
     )
     return Section("paired", "Runs beside the best one", (lead, table))
@@ -134,9 +137,9 @@ def paired(rows: Sequence[Row]) -> Section:
 def other_ways(rows: Sequence[Row]) -> Section | None:
     """Evaluations under other names: symmetries, ensembles, thresholds, missing bands."""
     cells = []
+    splits = {found.split for row in rows for name in _other_names(row) for found in row.evaluations(name)}
     for row in rows:
-        names = sorted({name for run in row.runs for name in run.evaluations} - set(SPLITS))
-        for name in names:
+        for name in _other_names(row):
             found = row.evaluations(name)
             cells.append(
                 (
@@ -150,17 +153,32 @@ def other_ways(rows: Sequence[Row]) -> Section | None:
                     figure_text(found, lambda one: one.metric("precision")),
                     figure_text(found, lambda one: one.metric("recall")),
                     figure_text(found, lambda one: float(one.figures["threshold"])),
+                    *look_cells(row, found[0].split, splits, name),
                 )
             )
     if not cells:
         return None
-    heads = ("model", "evaluation", "n", "mIoU", "mIoU as it is", "precision", "recall", "threshold")
+    heads = (
+        "model",
+        "evaluation",
+        "n",
+        "mIoU",
+        "mIoU as it is",
+        "precision",
+        "recall",
+        "threshold",
+        *look_heads(splits),
+    )
     text = (
         "Averages over symmetries of the square, ensembles, thresholds chosen on val, bands "
         "taken away; beside the run as it is."
     )
     table = Table("other-evaluations", "Evaluations in other ways", heads, tuple(cells))
     return Section("other", "Other ways of evaluating", (Paragraph(text), table))
+
+
+def _other_names(row: Row) -> list[str]:
+    return sorted({name for run in row.runs for name in run.evaluations} - set(SPLITS))
 
 
 def _part(rows: Sequence[Row], split: str) -> Section:
@@ -202,13 +220,7 @@ def _measured(row: Row, split: str, isolated: bool, many: bool) -> tuple[str, ..
     cells = [row.label, MEASURED, str(len(found)), str(found[0].figures["weights"])]
     cells += [metric_text(found, name) for name in METRICS]
     if isolated:
-        ledgers = [str(run.isolated_evaluations()) for run in row.runs if split in run.evaluations]
-        entered = [
-            str(one.figures["isolated_evaluations"]["of_this_data_set"])
-            for one in found
-            if "isolated_evaluations" in one.figures
-        ]
-        cells += [gap_text(row), ", ".join(ledgers), ", ".join(entered) or "-"]
+        cells += [gap_text(row), *looks(row)]
     return (*cells, *([short_data(found[0].fingerprint)] if many else []))
 
 
@@ -238,9 +250,10 @@ def _pooled(rows: Sequence[Row]) -> Section:
         "mean of tiles",
         "median of tiles",
         "valid pixels only",
+        *look_heads(splits := splits_of(rows)),
     )
     cells = []
-    for split in SPLITS:
+    for split in splits:
         for row in rows:
             found = row.evaluations(split)
             if not found:
@@ -260,6 +273,7 @@ def _pooled(rows: Sequence[Row]) -> Section:
                     *spans,
                     *(_per_tile(found, kind) for kind in ("mean", "median")),
                     figure_text(found, lambda one: one.figures["valid_pixels_only"]["miou"]),
+                    *look_cells(row, split, splits),
                 )
             )
     text = Paragraph(

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from made_runs import add_evaluation, add_robustness, make_run
+from matplotlib.figure import Figure
 
 from mmls_tf.reporting.job import ReportConfig, write_report
+
+
+@pytest.fixture
+def quick_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Empty drawings in the place of plots, which take the longest, for tests that are about something else."""
+
+    def save(figure: Figure, file: TextIO, **ways: object) -> None:
+        file.write('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 4 3"/>')
+
+    monkeypatch.setattr(Figure, "savefig", save)
 
 
 @pytest.fixture(scope="session")

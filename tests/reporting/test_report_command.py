@@ -17,6 +17,7 @@ from mmls_tf.errors import RunFolderError, UsageError
 from mmls_tf.reporting.folder import write_folder
 from mmls_tf.reporting.job import ReportConfig, write_report
 
+pytestmark = pytest.mark.usefixtures("quick_plots")
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

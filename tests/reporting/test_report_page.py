@@ -86,6 +86,28 @@ def test_the_isolated_table_has_the_gap_to_test_and_the_ledger(page: PageReader,
     assert row_of(page, "scores-isolated", model="U-Net, bands=all")["ledger, run"] == "1, 1"
 
 
+def test_every_table_with_figures_of_isolated_has_the_counts_of_its_ledgers(page: PageReader) -> None:
+    column = "evaluations on isolated, by the ledgers"
+    beside_other_splits = (
+        "miou-pooled-and-by-tile", "paired", "boundaries", "leaks", "average-precision", "calibration",
+    )  # fmt: skip
+    for name in beside_other_splits:
+        looked = {(row["split"], row["model"]): row[column] for row in table_of(page, name)}
+        assert looked["isolated", "U-Net, bands=rgb"] == "run 1; data set 7", name
+        assert {cell for (split, _), cell in looked.items() if split != "isolated"} == {"-"}, name
+    for name in ("landslides-isolated", "errors-slope-isolated", "errors-elevation-isolated"):
+        looked = {(row["model"], row[column]) for row in table_of(page, name)}
+        assert ("U-Net, bands=rgb", "run 1; data set 7") in looked, name
+    assert row_of(page, "ladder", bands="RGB", source=MEASURED)[column] == "run 1; data set 7"
+    without = {
+        table
+        for table in (name.removeprefix("table-") for name in page.tables)
+        if any("isolated" in cell for row in table_of(page, table) for cell in [*row, *row.values()])
+        and not any("ledger" in head for head in table_of(page, table)[0])
+    }
+    assert without == {"data", "runs"}, "these hold no score"
+
+
 def test_what_is_missing_is_said(page: PageReader) -> None:
     assert "Without an evaluation on isolated: SegFormer, bands=all." in page.text
     assert "No evaluation of the same weights on both test and isolated: SegFormer, bands=all." in page.text
