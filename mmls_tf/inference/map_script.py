@@ -89,10 +89,13 @@ for (const kind of ["pointerup", "pointercancel"]) window.addEventListener(kind,
   pointers.delete(event.pointerId);
   if (!pointers.size) view.classList.remove("dragged");
 });
-view.addEventListener("dragstart", (event) => event.preventDefault());
+view.addEventListener("mousedown", (event) => {  // or a drag would choose, by focus, the landslide that it starts on
+  event.preventDefault();
+  map.focus({preventScroll: true});
+});
 slides.addEventListener("click", (event) => {
   const path = event.target.closest("path");
-  if (path && moved <= 4) choose(Number(path.dataset.id));
+  if (path && moved <= 4) goTo(Number(path.dataset.id), false);
 });
 view.addEventListener("dblclick", (event) => zoom(2, inside(event)));
 find("closer").addEventListener("click", () => zoom(1.6));
@@ -113,10 +116,11 @@ map.addEventListener("keydown", (event) => {
 });
 
 // The landslides: one of them is in the order of the Tab key, `n` and `p` go on from it.
-const label = (values) => `Landslide ${values[0]}, ${data.texts[places.get(values[0])][0]} square kilometres`;
+const label = (values) => `Landslide ${values[0]}, ${data.texts[places.get(values[0])][0]}`;
 function reachable(id) {
-  for (const path of slides.querySelectorAll("[tabindex]")) path.removeAttribute("tabindex");
   const path = paths.get(id);
+  // Not taken from the path itself, which would lose the focus.
+  for (const other of slides.querySelectorAll("[tabindex]")) if (other !== path) other.removeAttribute("tabindex");
   path.setAttribute("tabindex", "0");
   path.setAttribute("role", "button");
   path.setAttribute("aria-label", label(data.landslides[places.get(id)]));
@@ -153,19 +157,17 @@ function goTo(id, close) {
   if (close) scale = Math.min(room * across / Math.max(width, 0.1), room * down / Math.max(height, 0.1), largest() / 2);
   if (close || !seen) centre = middle;
   show();
+  reachable(id).focus({preventScroll: true});  // which chooses it
   choose(id);
-  paths.get(id).focus({preventScroll: true});
 }
 function walk(by) {
   const ids = [...paths.keys()], place = current === null ? (by > 0 ? -1 : 0) : ids.indexOf(current);
   if (ids.length) goTo(ids[(place + by + ids.length) % ids.length], false);
 }
-slides.addEventListener("focusin", (event) => {
-  const path = event.target.closest("path");
+map.addEventListener("focusin", (event) => {  // on the drawing itself it would make that a stop of the Tab key
+  const path = event.target.closest("#slides path");
   if (path) choose(Number(path.dataset.id));
-});
-map.addEventListener("focusin", (event) => {
-  map.classList.toggle("focused", event.target.matches("#slides :focus-visible"));
+  map.classList.toggle("focused", Boolean(path) && path.matches(":focus-visible"));
 });
 map.addEventListener("focusout", () => map.classList.remove("focused"));
 
