@@ -15,7 +15,7 @@ import pytest
 if util.find_spec("jax") is None:
     pytest.skip("JAX is not installed", allow_module_level=True)
 
-_BLOCK = """
+BLOCK = """
 import sys
 
 class NotInstalled:
@@ -83,7 +83,7 @@ def report(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     """What a process without TensorFlow reports on itself."""
     run = tmp_path_factory.mktemp("alone") / "run"
     result = subprocess.run(
-        [sys.executable, "-c", _BLOCK + _PROGRAM, str(built_data), str(run)],
+        [sys.executable, "-c", BLOCK + _PROGRAM, str(built_data), str(run)],
         env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0"},
         capture_output=True,
         text=True,
@@ -95,7 +95,7 @@ def report(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 
 def test_the_block_holds() -> None:
     result = subprocess.run(
-        [sys.executable, "-c", f"{_BLOCK}\nimport tensorflow"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", f"{BLOCK}\nimport tensorflow"], capture_output=True, text=True, check=False
     )
     assert "ModuleNotFoundError: No module named 'tensorflow'" in result.stderr
 
