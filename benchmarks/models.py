@@ -191,7 +191,6 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-define_flags(BenchmarkConfig)
-
 if __name__ == "__main__":
+    define_flags(BenchmarkConfig)  # not where another benchmark imports this one
     run(main)

@@ -17,7 +17,7 @@ from mmls_tf.inference.map_folder import RECORD, MapFolder, Progress
 from mmls_tf.inference.predictor import Predictor
 from mmls_tf.inference.products import product_names, write_products
 from mmls_tf.inference.progress import ProgressLine
-from mmls_tf.inference.record import plan_record, prediction_record
+from mmls_tf.inference.record import peak_memory_mb, plan_record, prediction_record
 from mmls_tf.inference.survey import check_order, survey, value_remarks
 from mmls_tf.prediction.threshold import evaluation_on_val, find_threshold
 from mmls_tf.raster.byte_map import ByteRows
@@ -106,6 +106,7 @@ def _predict(job: Job, plan: dict[str, Any], command: str) -> None:
         print(f"remark     {remark}")
     if not (config.resume and folder.started):
         _start(job, plan)
+    before = peak_memory_mb()
     progress = _write_rows(job)
     began = time.perf_counter()
 
@@ -113,6 +114,7 @@ def _predict(job: Job, plan: dict[str, Any], command: str) -> None:
         return prediction_record(config, plan, job.predictor, scene, progress, inventory, remarks, command)
 
     record = write_products(folder, scene, config.inventory, describe)
+    record["timings"]["memory_before_rows_mb"] = round(before)
     record["timings"]["products_seconds"] = round(time.perf_counter() - began, 3)
     record["files"] = [*product_names(folder), RECORD]
     write_json(folder.products / RECORD, record)

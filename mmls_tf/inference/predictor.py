@@ -209,7 +209,10 @@ def _of_size(member: Member, tile: int) -> Member:
     if tile == record.tile_size:
         return member
     spec = ModelSpec.of(record.config, tile, record.normalisation)
-    model = build_model(spec, record.precision, record.config.seed)
+    try:
+        model = build_model(spec, record.precision, record.config.seed)
+    except UsageError as error:
+        raise UsageError(f"--tile={tile}: {error}") from error
     try:
         model.set_weights(member.model.get_weights())
     except ValueError as error:
