@@ -138,9 +138,11 @@ def zoom(image: Any, target: Any, crop: Any) -> tuple[Any, Any]:
         smooth = ops.maximum(1.0 - ops.abs(place - line), 0.0)
         weights.append((smooth, ops.cast(ops.equal(ops.floor(place + 0.5), line), "float32")))
     (down, nearest_down), (right, nearest_right) = weights
-    smooth = _resample(ops.concatenate([image, target[..., 1:]], axis=-1), down, right)
+    # The share of invalid pixels, not that of valid ones: accelerators round the factors of a product, and then weights
+    # that make up 1 may miss it, where a sum of zeros stays zero.
+    smooth = _resample(ops.concatenate([image, 1.0 - target[..., 1:]], axis=-1), down, right)
     mask = _resample(target[..., :1], nearest_down, nearest_right)
-    valid = ops.cast(smooth[..., -1:] > 0.999, "float32")
+    valid = ops.cast(smooth[..., -1:] < 1e-3, "float32")
     return smooth[..., :-1] * valid, ops.concatenate([ops.round(mask), valid], axis=-1)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes  # noqa: F401  # gives NumPy bfloat16
 import numpy as np
 import pytest
 from scipy import ndimage, stats
 
 from mmls_tf.bands import BANDS
 from mmls_tf.config import AUGMENTATIONS
+from mmls_tf.data import augment
 from mmls_tf.data.augment import Augmentation, cut, mosaic, turn, zoom
 from mmls_tf.data.draws import InputConfig, draw_changes
 from mmls_tf.data.normalise import Normalisation
@@ -169,6 +172,22 @@ def test_a_crop_is_valid_only_where_all_that_it_was_interpolated_from_is() -> No
     zoomed, labels = (np.asarray(value) for value in zoom(image, target, half))
     assert 0 < (labels[..., 1] == 0).sum() < labels[..., 1].size
     assert (zoomed[labels[..., 1] == 0] == 0).all()
+
+
+def test_products_that_round_their_factors_make_no_pixel_of_a_crop_invalid(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Accelerators multiply in bfloat16 or TF32 unless told otherwise."""
+    image, target = batch_of()
+    crop = draw_changes(InputConfig(4, augment=("crop",)), 0, SEEN, SIDE)["crop"]
+    exact = np.asarray(zoom(image, target, crop)[1])
+
+    def rounded(pattern: str, *factors: Any) -> np.ndarray:
+        low = [np.asarray(factor).astype("bfloat16").astype(np.float32) for factor in factors]
+        return np.einsum(pattern, *low)
+
+    monkeypatch.setattr(augment.ops, "einsum", rounded)
+    np.testing.assert_array_equal(np.asarray(zoom(image, target, crop)[1]), exact)
 
 
 def test_a_mosaic_joins_four_tiles_at_its_cross_and_leaves_others_alone() -> None:
