@@ -81,6 +81,7 @@ th[aria-sort=descending] button::after { content: "\\a0\\2193"; color: inherit; 
 @media print {
   #buttons, .controls input, .controls output, .hint, #ruler, .controls label { display: none; }
   #panes { display: block; }
+  #details:has(> p) { display: none; }
   #map, .swatch { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   #map { background: none; break-inside: avoid; }
   #view { max-height: 17cm; min-height: 0; }

@@ -27,7 +27,7 @@ OPACITY = 0.45
 _MOST_CELLS = 1800  # with the margins the picture stays under 2000 pixels a side
 _LEAST_PX = 900  # of the longer side: small scenes are drawn in squares
 _DPI = 100
-_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 24, 62, 112  # margins in pixels
+_LEFT, _RIGHT, _TOP, _BOTTOM = 84, 24, 62, 100  # margins in pixels
 _LEAST_FIGURE_PX = (700, 420)
 
 
@@ -152,7 +152,8 @@ def _explain(figure: Figure, axes: Axes, base: BaseMap, grid: Grid | None) -> No
     title: dict[str, Any] = {"color": PRINTED_INK, "ha": "left", "va": "bottom"}
     figure.text(box.x0, box.y1 + 30 / height, "Predicted landslides", size=14, weight="bold", **title)
     figure.text(box.x0, box.y1 + 10 / height, f"on {_ground_text(base)}", size=9, **title)
-    entries = [Patch(facecolor=fill, edgecolor=line, label="landslide")]
+    tint = OPACITY * _rgb(fill) + (1.0 - OPACITY) * 180.0  # as over even ground
+    entries = [Patch(facecolor=tuple(tint / 255.0), edgecolor=line, label="landslide")]
     if (painted(base)[..., 3] == 0).any():
         hatched: dict[str, Any] = {"facecolor": "#f2f2f2", "edgecolor": "#a0a6ac", "hatch": "/////"}
         entries.append(Patch(**hatched, label="no prediction"))
@@ -184,7 +185,7 @@ def _measure(figure: Figure, axes: Axes, cell_m: float) -> None:
     pixel_m = cell_m * (axes.get_xlim()[1] / (box.width * width))
     length_km = round_length(0.22 * box.width * width * pixel_m / 1000.0)
     left, right = box.x0, box.x0 + length_km * 1000.0 / pixel_m / width
-    low, high = box.y0 - 84 / height, box.y0 - 78 / height
+    low, high = box.y0 - 70 / height, box.y0 - 64 / height
     ends: dict[str, Any] = {"transform": figure.transFigure, "color": PRINTED_INK, "linewidth": 1.6}
     figure.add_artist(Line2D([left, left, right, right], [high, low, low, high], **ends))
     words: dict[str, Any] = {"color": PRINTED_INK, "size": 9, "va": "top"}
