@@ -67,6 +67,18 @@ class StopIfNotFinite(keras.callbacks.Callback):
             f"Tiles of {these}: {', '.join(key for step in steps for key in self._keys_of(step))}"
         )
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Raises TrainingError where the last step of the epoch has spoilt the weights: no later one would show it."""
+        loss = (logs or {}).get("val_loss", 0.0)
+        if math.isfinite(loss):
+            return
+        step = (epoch + 1) * self._steps - 1
+        raise TrainingError(
+            f"epoch {epoch + 1}: expected a finite loss on val, found {loss} after step {step} of the run (learning "
+            f"rate {learning_rate_at(self.model, step):.3g}); lower --learning_rate or use --precision=float32. "
+            f"Tiles of this step: {', '.join(self._keys_of(step))}"
+        )
+
 
 class EmaWeights(keras.callbacks.Callback):
     """Scores and saves, as `ema`, the moving average of the weights that the optimiser keeps; training goes on with

@@ -194,6 +194,23 @@ def test_where_steps_run_together_the_error_names_all_of_them_and_their_tiles(
     assert len(set(keys)) == 8
 
 
+@pytest.mark.usefixtures("small_network")
+def test_weights_that_the_last_step_of_an_epoch_spoils_are_kept_nowhere(
+    built_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mmls_tf.training.callbacks import StopIfNotFinite
+
+    def spoil(callback: StopIfNotFinite, batch: int, logs: object = None) -> None:
+        if batch == 1:
+            callback.model.network.layers[-1].bias.assign([float("inf")])
+
+    monkeypatch.setattr(StopIfNotFinite, "on_train_batch_end", spoil)
+    said = r"epoch 1: expected a finite loss on val, found (inf|nan) after step 1 of the run \(learning rate .*Tiles of"
+    with pytest.raises(TrainingError, match=said):
+        train(tiny(built_data, tmp_path / "run"), "a test")
+    assert not list((tmp_path / "run").glob("*.keras"))
+
+
 def test_steps_that_do_not_fill_an_epoch_are_refused_with_those_that_do(
     built_data: Path, tmp_path: Path
 ) -> None:
