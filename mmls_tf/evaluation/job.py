@@ -14,7 +14,7 @@ from mmls_tf.backend import choose_backend
 from mmls_tf.data.dataset import Dataset, open_dataset, verify_splits
 from mmls_tf.evaluation import ledger
 from mmls_tf.evaluation.choice import Choice, choice_of, choose_by, keep_choice
-from mmls_tf.evaluation.comparison import compare_runs, gap_to_test
+from mmls_tf.evaluation.comparison import compare_runs, gap_to_test, other_counts
 from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.counting import SplitCounts, count_split
 from mmls_tf.evaluation.intervals import spatial_blocks
@@ -36,7 +36,7 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
     """Scores a run on one split, writes what it found into the run folder, and returns the result.
 
     Raises:
-      RunFolderError: a run is missing or has no weights, or that of --against has no such evaluation.
+      RunFolderError: a run is missing or has no weights, or that of --against has no such evaluation of its weights.
       DatasetError: the data set does not match its manifest or the run, or the split has no masks.
       UsageError: Keras runs on another backend than `config.backend`, or flags do not fit the run.
     """
@@ -51,6 +51,7 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
     verify_splits(dataset, [config.split])
     ledgers = [folder.ledger, dataset.root / "isolated" / LEDGER_NAME] if config.split == "isolated" else []
     ledger.require_writable(ledgers)
+    theirs = other_counts(config, dataset) if config.against else None
     dealt = as_dealt(members[0], dataset)
     choice = None if config.split == "val" else choice_of(members, config, dataset)
     counts, choice, threshold = _count(config, members, dealt, choice)
@@ -59,8 +60,8 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
         **scores(counts, dealt, choice),
         **costs(members, _speed(members, dealt, config)),
     }
-    if config.against:
-        result["against"] = compare_runs(config, counts, dataset)
+    if theirs is not None:
+        result["against"] = compare_runs(config, counts, theirs, dataset)
     if ledgers:
         ledger.enter(ledgers, _ledger_entry(result))
         result["isolated_evaluations"] = {

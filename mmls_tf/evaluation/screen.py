@@ -61,16 +61,19 @@ def _pooled(result: dict[str, Any]) -> list[str]:
         ]
         lines.append(f"{title:<16}" + "".join(f"{cell:>18}" for cell in cells))
     labelled, valid = (result[name]["pixels"] for name in ("labelled_pixels", "valid_pixels_only"))
-    lines.append(f"{labelled} pixels are labelled; {valid} of them have data in every band.")
+    lines.append(
+        f"{labelled} pixels are labelled; {valid} of them have data in every band. The tiles lie in "
+        f"{result['intervals']['number_of_blocks']} blocks."
+    )
     for name, words in (
-        ("without_overlapping", "that share pixels with a train tile"),
-        ("without_touching", "that touch one"),
+        ("without_overlapping", "share pixels with a train tile"),
+        ("without_touching", "touch one or share pixels with it"),
     ):
         left = result["leaks"][name]
         if left["tiles"] < result["tiles"]:
             lines.append(
-                f"Without the {result['tiles'] - left['tiles']} tiles {words}: mIoU {_number(left['miou'])} "
-                f"on {left['tiles']} tiles."
+                f"{result['tiles'] - left['tiles']} of the {result['tiles']} tiles {words}; mIoU of the other "
+                f"{left['tiles']}: {_number(left['miou'])}."
             )
     return lines
 
@@ -86,9 +89,10 @@ def _shapes(result: dict[str, Any]) -> list[str]:
         f"Average precision {_number(result['curve']['average_precision'])}; calibration error (ECE) "
         f"{_number(before['ece'])}"
         + (
-            f", {_number(after['ece'])} at temperature {result['calibration']['temperature']:.3f}, chosen on val."
+            f", Brier score {_number(before['brier'])}; {_number(after['ece'])} and {_number(after['brier'])} at "
+            f"temperature {result['calibration']['temperature']:.3f}, chosen on val."
             if after
-            else "."
+            else f", Brier score {_number(before['brier'])}."
         )
     )
     heads = ("true", "found", "predicted", "right", "mean IoU")
@@ -106,9 +110,11 @@ def _shapes(result: dict[str, Any]) -> list[str]:
     times = ", ".join(
         f"{value:.1f} ms in batches of {batch}" for batch, value in result["milliseconds_per_tile"].items()
     )
+    seconds = result["training_seconds"]
     lines.append(
         f"A tile takes {times} ({result['device']}); {result['parameters']:,} parameters, "
-        f"{result['macs'] / 1e9:.2f} GMACs."
+        f"{result['macs'] / 1e9:.2f} GMACs"
+        + (f"; trained in {seconds / 60:.1f} minutes." if seconds is not None else ".")
     )
     return lines
 
@@ -123,7 +129,7 @@ def _against(result: dict[str, Any]) -> list[str]:
         for kind in ("tiles", "blocks"):
             difference = found[kind].get(name)
             if difference:
-                cells.append(f"{_interval(difference['interval'])} over {kind} (p {difference['p']:.3f})")
+                cells.append(f"{_interval(difference['interval'])} over {kind} ({_p(difference['p'])})")
         if cells:
             lines.append(f"{title:<16}{found['tiles'][name]['difference']:>+10.4f}  95 % " + ", ".join(cells))
     return lines
@@ -152,6 +158,10 @@ def _remarks(result: dict[str, Any]) -> list[str]:
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
 
 
 def _interval(limits: tuple[float, float] | None) -> str:

@@ -6,11 +6,13 @@ import csv
 import json
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from mmls_tf.errors import RunFolderError, UsageError
+from mmls_tf.evaluation import job
 from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.confusion import Confusion
 from mmls_tf.evaluation.counting import TileScore
@@ -20,7 +22,7 @@ from mmls_tf.evaluation.speed import milliseconds_per_tile
 from mmls_tf.evaluation.subsets import counts_of, per_tile, without_leaks
 from mmls_tf.schema import TileEntry
 
-pytestmark = pytest.mark.usefixtures("quick_pictures")
+pytestmark = pytest.mark.usefixtures("quick_jobs")
 
 
 def score(run: Path, data: Path, split: str, **changes: object) -> dict:
@@ -98,9 +100,37 @@ def test_a_comparison_needs_an_evaluation_of_the_same_tiles(
     with pytest.raises(RunFolderError, match="evaluate that run first, with the same flags"):
         score(own_run, own_data, "test", against=str(other))
     score(other, own_data, "test")
+    described = other / "evaluations" / "test.json"
+    fields = described.read_text()
+    described.write_text(fields.replace(json.loads(fields)["data_fingerprint"], "another"))
+    with pytest.raises(
+        UsageError, match=r"expected an evaluation of the same data set, .*found one of another"
+    ):
+        score(own_run, own_data, "test", against=str(other))
+    described.unlink()
+    with pytest.raises(
+        RunFolderError, match=r"test\.json: expected an evaluation, found .*evaluate that run again"
+    ):
+        score(own_run, own_data, "test", against=str(other))
+    described.write_text(fields)
     path = other / "evaluations" / "test.csv"
     path.write_text("\n".join(path.read_text().splitlines()[:-1]) + "\n")
     with pytest.raises(UsageError, match=r"expected an evaluation of the same 5 tiles.* found one of 4"):
+        score(own_run, own_data, "test", against=str(other))
+
+
+def test_a_comparison_with_weights_that_have_changed_is_refused_before_anything_is_predicted(
+    own_run: Path, own_data: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(own_run, tmp_path / "other"))
+    score(other, own_data, "test", weights="last")
+    shutil.copy(other / "best.keras", other / "last.keras")
+    with (
+        patch.object(job, "predict_tiles", side_effect=AssertionError("predicted")),
+        pytest.raises(
+            RunFolderError, match="expected an evaluation of the run's last weights as they are now"
+        ),
+    ):
         score(own_run, own_data, "test", against=str(other))
 
 
