@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,9 +21,11 @@ import pytest
 
 from mmls_tf.config import TrainConfig
 from mmls_tf.errors import RunFolderError
-from mmls_tf.training import callbacks
+from mmls_tf.training import callbacks, trainer
 from mmls_tf.training.run_folder import RunFolder, locked
 from mmls_tf.training.trainer import train
+from tests.training.conftest import small_networks
+from tests.training.killed_run import strike_at
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {
@@ -90,6 +93,61 @@ def interrupt_at(run: Path, epoch: int) -> object:
         write_text(path, text)
 
     return write
+
+
+class Killed(BaseException):
+    """Ends a run as a kill does."""
+
+
+FILES = (
+    "flags.txt",
+    "run.json",
+    "last.keras",
+    "best.keras",
+    "ema.keras",
+    "history.csv",
+    "checkpoint.npz",
+    "summary.json",
+)
+MOMENTS = ["within checkpoint.npz", *(f"{when} {name}" for name in FILES for when in ("before", "after"))]
+QUICK = ["within checkpoint.npz", "after ema.keras", "before summary.json"]
+
+
+@small_network
+@pytest.mark.parametrize(
+    "what", [*QUICK, *(pytest.param(m, marks=pytest.mark.slow) for m in MOMENTS if m not in QUICK)]
+)
+def test_killed_while_it_writes_a_run_goes_on_and_ends_as_if_nothing_had_happened(
+    built_data: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    def die() -> None:
+        raise Killed
+
+    moments = (whole / "moments").read_text().splitlines()
+    chosen = random.Random(what).choice([number for number, one in enumerate(moments) if one == what])
+    run = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        came = strike_at(chosen, die, patch.setattr)
+        with pytest.raises(Killed):
+            train(config(built_data, run, epochs=3), "a test")
+    assert came == moments[: chosen + 1]
+    assert RunFolder(run).finished == (what == "after summary.json")
+    train(config(built_data, run, epochs=3, resume=True), "a test")
+    assert RunFolder(run).finished
+    assert not list(run.glob(".*")), "nothing half written is left"
+    assert_same_result(run, whole)
+
+
+@pytest.fixture(scope="module")
+def whole(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An uninterrupted run of three epochs, and a list of the moments at which it wrote something."""
+    root = tmp_path_factory.mktemp("whole") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "build_with_auxiliary", small_networks)
+        moments = strike_at(-1, lambda: None, patch.setattr)
+        train(config(built_data, root, epochs=3), "a test")
+    (root / "moments").write_text("\n".join(moments))
+    yield root
 
 
 def test_a_finished_run_is_left_alone(
@@ -207,23 +265,41 @@ def test_patience_ends_a_run_and_a_resumed_one_does_not_go_beyond_it(
     assert folder.read_summary()["epochs"] == len(rows)
 
 
-def command_of(data: Path, run: Path) -> list[str]:
+def command_of(data: Path, run: Path, *program: str) -> list[str]:
     words = [f"--{name}={value}" for name, value in {**OPTIONS, "epochs": 6}.items()]
-    return [sys.executable, "-m", "mmls_tf.train", f"--data={data}", f"--run={run}", "--resume", *words]
+    return [
+        sys.executable,
+        "-m",
+        *(program or ("mmls_tf.train",)),
+        f"--data={data}",
+        f"--run={run}",
+        "--resume",
+        *words,
+    ]
 
 
 def killed_until_done(data: Path, run: Path, kills: int, seed: int) -> None:
-    """Starts the same command again and again, and kills it: hard or softly, also while it saves."""
+    """Starts the same command again and again, and kills it, hard or softly: every other time as the clock has it,
+    or while it writes one of its files."""
     draw = random.Random(seed)
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
     for number in range(kills):
+        kind = (signal.SIGKILL, signal.SIGTERM)[number // 2 % 2]
+        writing = number % 2 == 0
+        program = ("tests.training.killed_run", str(int(kind)), str(draw.randint(0, 40))) if writing else ()
         process = subprocess.Popen(
-            command_of(data, run), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command_of(data, run, *program),
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )
-        wait_for_epoch(run, process, draw.randint(1, 5))
-        time.sleep(draw.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL if number % 2 else signal.SIGTERM)
+        if not writing:
+            wait_for_epoch(run, process, draw.randint(1, 5))
+            time.sleep(draw.uniform(0, 0.3))
+            process.send_signal(kind)
         process.communicate()
+        assert process.returncode in (-kind, 0)
         for final in run.glob("[!.]*.keras"):  # hidden ones are files that the kill left half written
             with zipfile.ZipFile(final) as archive:
                 assert archive.testzip() is None
@@ -253,4 +329,5 @@ def test_whatever_kills_it_the_result_is_that_of_an_uninterrupted_run(
         run = tmp_path / f"run{done}"
         killed_until_done(built_data, run, min(4, kills - done), seed=done)
         done += 4
+        assert RunFolder(run).finished
         assert_same_result(run, tmp_path / "whole")
