@@ -67,6 +67,8 @@ def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
             if here == "comparison" and parts[0] == "mmls_tf" and parts[1] not in FLOOR:
                 known = ("comparison", "raster") + (("evaluation",) if parts[2] == "confusion" else ())
                 assert parts[1] in known, f"{here} imports {imported}"
+            if parts[:2] == ["mmls_tf", "adaptation"]:
+                assert here in ("adaptation", "adapt.py"), f"{place} imports {imported}"
             if here.removesuffix(".py") in FLOOR and parts[0] == "mmls_tf":
                 assert parts[1] in FLOOR, f"the floor imports {imported}"
         if parts[0] == "tensorflow":

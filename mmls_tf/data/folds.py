@@ -87,11 +87,14 @@ def _near(tile: TileEntry, others: Sequence[TileEntry], distance: float) -> bool
 
 def train_statistics(dataset: Dataset) -> tuple[BandStatistics, ...]:
     """Returns the statistics of the train split: those of the manifest, or of the tiles that were dealt anew."""
-    if not dataset.dealt:
-        return dataset.manifest.statistics
+    return split_statistics(dataset, "train") if dataset.dealt else dataset.manifest.statistics
+
+
+def split_statistics(dataset: Dataset, split: str) -> tuple[BandStatistics, ...]:
+    """Returns the statistics of the valid pixels of a split; masks are not looked at."""
     count, mean, square = 0, np.zeros(len(BAND_NAMES)), np.zeros(len(BAND_NAMES))
     low, high = np.full(len(BAND_NAMES), np.inf), np.full(len(BAND_NAMES), -np.inf)
-    for tile in read_tiles(dataset, "train"):
+    for tile in read_tiles(dataset, split):
         values = tile.image[tile.valid == 1].astype(np.float64)
         if not len(values):
             continue

@@ -25,7 +25,7 @@ from mmls_tf.evaluation.subsets import write_tiles
 from mmls_tf.files import write_json
 from mmls_tf.prediction.ahead import ahead
 from mmls_tf.prediction.member import Member, load_member, mean_probability, require_fit
-from mmls_tf.prediction.tiles import as_dealt, predict_tiles, scoring_input
+from mmls_tf.prediction.tiles import as_dealt, predict_tiles, scoring_input, tiles_to_score
 from mmls_tf.schema import LEDGER_NAME
 from mmls_tf.training.device import find_device
 from mmls_tf.training.machine import describe_machine, find_commit
@@ -56,7 +56,7 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
     choice = None if config.split == "val" else choice_of(members, config, dataset)
     counts, choice, threshold = _count(config, members, dealt, choice)
     result = {
-        **_head(config, command, members, dataset, counts, choice, threshold),
+        **_head(config, command, members, dealt, counts, choice, threshold),
         **scores(counts, dealt, choice),
         **costs(members, _speed(members, dealt, config)),
     }
@@ -83,8 +83,10 @@ def _count(
     if config.threshold == "val" and choice is not None:
         threshold = choice.threshold
 
+    wanted = tiles_to_score(members, dataset, config.split)
+
     def count(threshold: float) -> SplitCounts:
-        predictions = predict_tiles(members, dataset, config.split, config.batch, config.tta)
+        predictions = predict_tiles(members, dataset, config.split, config.batch, config.tta, wanted)
         return count_split(ahead(predictions, config.batch), threshold)
 
     counts = count(threshold)
@@ -127,6 +129,9 @@ def _head(
         "data_fingerprint": fingerprint,
         "trained_on_this_data_set": all(member.record.fingerprint == fingerprint for member in members),
         "tiles": len(counts.tiles),
+        # Tiles whose masks a run was adapted with, and those that overlap them.
+        "tiles_left_out": dataset.tiles(config.split) - len(counts.tiles),
+        "adapted": own.record.adaptation.column if own.record.adaptation else "source only",
         "threshold": threshold,
         "threshold_from": "val" if config.threshold == "val" else "given",
         "chosen_on_val": None

@@ -1,6 +1,7 @@
 """The ledger of isolated evaluations: whoever chooses a model by the isolated split can be seen doing it.
 
-One JSON line an evaluation, in the run folder and beside the isolated shards.
+One JSON line an evaluation, in the run folder and beside the isolated shards. Lines of the kind `adaptation` say that a
+run was adapted to the images of the split, and to the masks of which tiles.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ def count_entries(ledger: Path) -> int:
     if not ledger.exists():
         return 0
     with ledger.open(encoding="utf-8") as lines:
-        return sum(1 for line in lines if line.strip())
+        entries = [json.loads(line) for line in lines if line.strip()]
+    return sum(entry.get("kind", "evaluation") == "evaluation" for entry in entries)
 
 
 def require_writable(ledgers: Sequence[Path]) -> None:

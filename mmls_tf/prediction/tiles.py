@@ -14,6 +14,7 @@ from mmls_tf.data.scoring_input import ScoringInput
 from mmls_tf.data.tiles import Tile, read_tiles
 from mmls_tf.errors import DatasetError
 from mmls_tf.prediction.member import Member, mean_probability
+from mmls_tf.schema import TileEntry
 
 Change = Callable[[Tile], Tile]
 
@@ -66,6 +67,46 @@ def scoring_input(
     return ScoringInput(
         dataset, split, member.normalisation, batch, config.context, config.context_from, change
     )
+
+
+def tiles_to_score(members: Sequence[Member], dataset: Dataset, split: str) -> frozenset[str] | None:
+    """Returns the keys of the tiles of a split that scores may count; None: all.
+
+    Tiles whose masks a member was adapted with count no more, wherever the same image file turns up, nor do tiles that
+    have pixels in common with them.
+
+    Raises:
+      DatasetError: no tile is left.
+    """
+    used = {
+        sha256
+        for member in members
+        if member.record.adaptation is not None
+        for sha256 in member.record.adaptation.labelled.values()
+    }
+    known = [tile for tile in dataset.manifest.tiles if tile.image_sha256 in used]
+    if not known:
+        return None
+    size = dataset.manifest.tile_size
+    keys = frozenset(
+        tile.key
+        for tile in dataset.manifest.tiles
+        if dataset.has(tile.key, split) and not any(_overlap(tile, other, size) for other in known)
+    )
+    if not keys:
+        raise DatasetError(
+            f"{dataset.root}: expected tiles in {split} that no run was adapted with, found none to score"
+        )
+    return keys
+
+
+def _overlap(tile: TileEntry, other: TileEntry, size: int) -> bool:
+    if tile.key == other.key or tile.image_sha256 == other.image_sha256:
+        return True
+    here, there = tile.place, other.place
+    if here is None or there is None or here.frame != there.frame:
+        return False
+    return max(abs(here.x - there.x), abs(here.y - there.y)) < size
 
 
 def as_dealt(member: Member, dataset: Dataset) -> Dataset:

@@ -65,6 +65,7 @@ def run_entry(run: RunFiles) -> Entry:
             for path in sorted((run.folder / "evaluations").glob("*.json"))
         },
         **{name: summary[name] for name in _KEPT},
+        **({"adaptation": summary["adaptation"]} if "adaptation" in summary else {}),
     }
     return dict(_without_absolute_paths(entry))
 

@@ -33,6 +33,7 @@ from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import MmlsError, RunFolderError
 from mmls_tf.files import write_json, write_text
 from mmls_tf.schema import SCHEMA_VERSION
+from mmls_tf.training.adaptation import Adaptation
 
 _RECORD = "run.json"
 _SUMMARY = "summary.json"
@@ -47,6 +48,7 @@ class RunRecord:
     Attributes:
       fingerprint: of the data set that the run is trained on.
       precision, jit, backend, device: what was used, not what was asked for.
+      adaptation: of a run that `mmls_tf.adapt` made of another.
     """
 
     config: TrainConfig
@@ -62,6 +64,7 @@ class RunRecord:
     parameters: int
     versions: dict[str, str]
     command: str
+    adaptation: Adaptation | None = None
 
 
 class RunFolder:
@@ -87,7 +90,7 @@ class RunFolder:
             else:
                 path.unlink()
         folder = RunFolder(root)
-        write_text(root / _FLAGS, _as_flags(record.config))
+        write_text(root / _FLAGS, as_flags(record.config))
         write_json(root / _RECORD, dataclasses.asdict(record))
         return folder
 
@@ -111,6 +114,8 @@ class RunFolder:
             fields["normalisation"] = Normalisation(
                 **{k: tuple(v) for k, v in fields["normalisation"].items()}
             )
+            if fields.get("adaptation"):
+                fields["adaptation"] = Adaptation.from_json(fields["adaptation"])
             return RunFolder(root), RunRecord(**fields)
         except (ValueError, KeyError, TypeError, MmlsError) as error:
             raise RunFolderError(
@@ -204,7 +209,8 @@ def locked(root: Path) -> Iterator[None]:
             root.rmdir()  # nothing came of it
 
 
-def _as_flags(config: TrainConfig) -> str:
+def as_flags(config: Any) -> str:
+    """Returns a configuration, a dataclass of options, as the text of a flag file."""
     values = dataclasses.asdict(config)
     lines = [
         f"--{name}={str(value).lower() if isinstance(value, bool) else value}"

@@ -26,7 +26,7 @@ from mmls_tf.evaluation.robustness.table import markdown
 from mmls_tf.evaluation.subsets import counts_of
 from mmls_tf.files import write_json, write_text
 from mmls_tf.prediction.member import Member, load_member, require_fit
-from mmls_tf.prediction.tiles import as_dealt, predict_tiles
+from mmls_tf.prediction.tiles import as_dealt, predict_tiles, tiles_to_score
 from mmls_tf.training.device import find_device
 from mmls_tf.training.run_folder import RunFolder
 
@@ -86,8 +86,9 @@ def _score(
     bar.set_description_str(change.name)
     normalisation = member.record.normalisation.without(change.missing)
     changed = dataclasses.replace(member, normalisation=normalisation)
+    wanted = tiles_to_score([member], dataset, config.split)
     predictions = predict_tiles(
-        [changed], dataset, config.split, config.batch, config.tta, change=change.apply
+        [changed], dataset, config.split, config.batch, config.tta, wanted, change.apply
     )
     return list(_counted(predictions, bar))
 

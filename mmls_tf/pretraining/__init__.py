@@ -1,0 +1,1 @@
+"""Encoders taught by images alone: they fill in what was hidden from them."""
