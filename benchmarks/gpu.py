@@ -29,6 +29,7 @@ from mmls_tf.data.dataset import Dataset
 from mmls_tf.data.ground import lenders
 from mmls_tf.entry import command_line, config_from_flags, define_flags, option, run
 from mmls_tf.errors import UsageError
+from mmls_tf.files import write_json
 
 # Dense bf16 with float32 sums, in TFLOP/s, from the vendors' data sheets; by a part of the name that JAX gives.
 PEAKS = {
@@ -251,7 +252,7 @@ def main() -> None:
         "torch_compile": torch,
         "command": command_line(),
     }
-    (folder.root / "gpu.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    write_json(folder.root / "gpu.json", found)
     print(report(found))
     print(f"run        {folder.root}")
 

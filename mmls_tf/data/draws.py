@@ -77,7 +77,7 @@ def draw_offsets(config: InputConfig, step: int, tile_size: int) -> npt.NDArray[
 
 
 def draw_changes(config: InputConfig, step: int, normalisation: Normalisation, side: int) -> Draws:
-    """Returns what `mmls_tf.data.augment.augment` is to do to a batch; a name is there if it is switched on.
+    """Returns what `mmls_tf.data.augment.Augmentation` is to do to a batch; a name is there if it is switched on.
 
     turn       int32 [batch], 0 to 7: one of the symmetries of the square
     gain, bias float32 [batch, bands], in normalised units

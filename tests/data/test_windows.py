@@ -242,6 +242,25 @@ def test_the_isolated_region_takes_from_itself_only_and_lends_to_none(built_data
     assert lenders(dataset, "val", "split") == ("val",)
 
 
+def test_no_pixel_of_another_split_reaches_the_evaluation_of_the_isolated_region(
+    built_data: Path, own_data: Path
+) -> None:
+    for split in ("train", "val", "test"):
+        for shard in (own_data / split).glob("*.tfrecord"):
+            records = [decode_example(record) for record in read_records(shard)]
+            for record in records:
+                record["image"] = (np.frombuffer(record["image"], "<f4") + 9).astype("<f4").tobytes()
+            write_records(shard, [encode_example(record) for record in records])
+    before, after = open_dataset(built_data), open_dataset(own_data)
+    normalisation = normalisation_of(before)
+    for split, same in (("isolated", True), ("test", False)):
+        scoring = [ScoringInput(data, split, normalisation, 2, 16, "all") for data in (before, after)]
+        for one, other in zip(*scoring, strict=True):
+            assert np.array_equal(one["image"], other["image"]) == same, (
+                "tests see the poison, isolated does not"
+            )
+
+
 def test_tiles_that_do_not_fit_in_memory_are_refused_with_the_way_out() -> None:
     require_memory(10_000, 10_000, 7)
     with pytest.raises(UsageError, match=r"--input: expected .* 8 GiB of memory, found 25\.1 GiB; .*disk"):
