@@ -26,7 +26,7 @@ class CompareConfig:
         "Share of a true landslide's area that must be mapped for it to be found, and of a mapped one's area that "
         "must be true for it to be right.",
     )
-    sizes: str = option("1,10,100", "Areas in km2, ascending, between the size classes.")
+    sizes: str = option("10,100,1000", "Areas in km2, ascending, between the size classes.")
     region: str = option(
         "",
         "Compare within this region only: a file of polygons, or west,south,east,north in the units of the map's "
