@@ -143,6 +143,7 @@ _PAGE = """\
 # Models
 
 This page is written by `python -m benchmarks.model_docs`. What there is to choose from: `python -m mmls_tf.models`.
+Whether XLA compiles every decoder over every encoder, and computes the same: [model_grid.md](model_grid.md).
 
 ## Cost, beside segmentation_models.pytorch
 

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from benchmarks.grid import GridConfig, measure, plan, table
+from benchmarks.grid import GridConfig, jobs, measure, page, plan, table
 from benchmarks.grid_cell import problems
+from benchmarks.grid_step import Step, load_reference, save_reference
 from mmls_tf.errors import UsageError
 from mmls_tf.models.encoders.table import ENCODERS
 from mmls_tf.models.registry import DECODERS
@@ -72,29 +74,67 @@ def test_what_is_beyond_the_tolerances_is_a_problem(changes: Row, found: list[st
     assert problems(row(**changes)) == found
 
 
-def test_a_cell_that_takes_too_long_or_fails_is_a_row_in_bold(tmp_path: Path) -> None:
-    (late,) = measure([KEY], limit=1, cache=str(tmp_path))
+def test_all_decoders_on_the_plain_encoder_come_first_then_unets_on_every_encoder() -> None:
+    keys = plan(GridConfig())
+    found = jobs(keys)
+    order = [key for job in found for key in job]
+    assert sorted(map(str, order)) == sorted(map(str, keys))
+    plain, unets = 4 * (len(DECODERS) + 2), 4 * (len(ENCODERS) - 1)
+    assert {key["encoder"] for key in order[:plain]} == {"plain"}
+    assert {key["model"] for key in order[plain : plain + unets]} == {"unet"}
+    assert all(len({key["encoder"] for key in job}) == 1 for job in found)
+    assert max(len({key["model"] for key in job}) for job in found) == 4
+
+
+def test_a_reference_goes_through_its_file_unchanged(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    weights, gradients, statistics = (
+        [rng.normal(size=shape).astype(np.float32) for shape in ((3, 2), (4,))] * 6 for _ in range(3)
+    )
+    logits = rng.normal(size=(2, 4, 4, 1)).astype(np.float32)
+    save_reference(tmp_path / "cell.npz", weights, Step(logits, 0.25, gradients, statistics))
+    found, step = load_reference(tmp_path / "cell.npz")
+    assert step.loss == 0.25
+    np.testing.assert_array_equal(step.logits, logits)
+    for value, expected in zip(
+        [*found, *step.gradients, *step.statistics], [*weights, *gradients, *statistics], strict=True
+    ):
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_a_cell_that_takes_too_long_is_a_row_in_bold_and_one_that_is_missing_says_so(tmp_path: Path) -> None:
+    (late,) = measure([KEY], GridConfig(limit=1), str(tmp_path))
     assert late["error"] == "not done after 1 s"
-    (broken,) = measure([{**KEY, "tile_size": 17}], limit=300, cache=str(tmp_path))
-    assert "expected a multiple of the model's stride" in broken["error"]
-    text = table([row(), {**late, "model": "segformer"}])
+    keys = [{**KEY, "model": name} for name in ("unet", "segformer", "pspnet")]
+    text = table([row(), {**late, "model": "segformer"}], keys)
     assert "| unet | plain | 1,234 | 1e-07, 1e-05, 54 |" in text
     assert "| segformer | plain |  | **not done after 1 s** |" in text
+    assert "| pspnet | plain |  | not measured |" in text
+
+
+def test_the_page_counts_measured_cells_and_those_that_are_wrong() -> None:
+    keys = [{**KEY, "model": name} for name in ("unet", "segformer", "pspnet")]
+    rows = [row(), row(model="segformer", finite=False), row(model="deeplabv3")]
+    result = {"rows": rows, "command": "grid", "versions": {}, "machine": "", "xla_flags": ""}
+    text = page(result, keys)
+    assert "2 of 3 cells measured,\n1 as they should be, 1 not." in text
+    assert "deeplabv3" not in text
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("models", "encoders"),
-    [("unet", "all"), ("all", "plain"), ("pspnet,deeplabv3,deeplabv3plus", "resnet18")],
-    ids=str,
-)
-def test_every_cell_of_a_cross_through_the_grid_is_as_it_should_be(
-    models: str, encoders: str, tmp_path: Path
-) -> None:
+def test_a_model_that_cannot_be_built_is_an_error_and_the_next_one_is_measured(tmp_path: Path) -> None:
+    keys = [{**KEY, "tile_size": size, "backend": "jax"} for size in (17, 16)]
+    broken, good = measure(keys, GridConfig(), str(tmp_path))
+    assert "error" in broken
+    assert problems(good) == []
+    assert good["hlo"]["train"]["convolutions"] > 40
+
+
+@pytest.mark.slow
+def test_what_is_measured_of_the_grid_in_half_an_hour_is_as_it_should_be(tmp_path: Path) -> None:
     out = tmp_path / "grid.json"
-    flags = [f"--models={models}", f"--encoders={encoders}", "--workers=2"]
-    files = [f"--out={out}", f"--table={tmp_path / 'grid.md'}"]
-    subprocess.run([sys.executable, "-m", "benchmarks.grid", *flags, *files], cwd=ROOT, check=True)
+    flags = ["--seconds=1800", "--workers=2", f"--out={out}", f"--table={tmp_path / 'grid.md'}"]
+    subprocess.run([sys.executable, "-m", "benchmarks.grid", *flags], cwd=ROOT, check=True)
     rows = json.loads(out.read_text())["rows"]
-    assert len(rows) == len(plan(GridConfig(models=models, encoders=encoders)))
+    assert rows
     assert [(row, problems(row)) for row in rows if "error" in row or problems(row)] == []
