@@ -171,12 +171,10 @@ def _robustness(number: int, run: str, name: str, result: dict[str, Any]) -> Sec
     families: dict[str, list[dict[str, Any]]] = {}
     for change in result["changes"]:
         cells.append(_change_cells(change))
-        if isinstance(change["severity"], int | float) and change["value"] is not None:
+        if isinstance(change["severity"], int | float) and change["drop"] is not None:
             families.setdefault(str(change["family"]), []).append(change)
     plots = [
-        robustness_plot(
-            f"plot-robustness-{number}-{place}", f"{family}: {run}, {name}", clean["value"], family, changes
-        )
+        robustness_plot(f"plot-robustness-{number}-{place}", f"{family}: {run}, {name}", family, changes)
         for place, (family, changes) in enumerate(families.items(), 1)
         if len(changes) > 1
     ]

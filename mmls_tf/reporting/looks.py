@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from mmls_tf.reporting.rows import Row
 
 NAME = "isolated"
-_HEAD = "evaluations on isolated, by the ledgers"
+_HEAD = "isolated ledgers"
 
 
 def looks(row: Row, name: str = NAME) -> tuple[str, str]:

@@ -161,7 +161,7 @@ def learning_plot(
       columns: (column, its title); the first is drawn solid with markers, the second dashed.
       label: of the y axis.
     """
-    from matplotlib.ticker import LogLocator, NullLocator
+    from matplotlib.ticker import MaxNLocator
 
     lines = sum(any(_curve(run, column) for run in row.runs) for row in rows for column, _ in columns)
     figure, axes = new_figure(3.0 + 0.2 * lines)
@@ -178,11 +178,9 @@ def learning_plot(
                 ends = ", ".join(number_text(curve[-1][1]) for curve in curves)
                 alts.append(f"{row.label}, {title}: {ends} after the last epoch")
     axes.set(xlabel="epoch", ylabel=label)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if logarithmic:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.yaxis.set_major_formatter("{x:g}")
+        _on_log_scale(axes)
     legend(figure, max(3, lines))
     return Plot(
         name,
@@ -193,6 +191,17 @@ def learning_plot(
     )
 
 
+def _on_log_scale(axes: Any) -> None:
+    """Numbers at 1, 2, 5, 10, or evenly where there is not room for three of those."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high > 5 * low else MaxNLocator(5))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
+
+
 def _curve(run: Run, column: str) -> Curve:
     return [
         (epoch + 1.0, value)
@@ -201,34 +210,33 @@ def _curve(run: Run, column: str) -> Curve:
     ]
 
 
-def robustness_plot(
-    name: str, title: str, clean: float, family: str, changes: Sequence[dict[str, Any]]
-) -> Plot:
-    """A metric by severity, a curve for each part of a family, with intervals."""
+def robustness_plot(name: str, title: str, family: str, changes: Sequence[dict[str, Any]]) -> Plot:
+    """Drop of mIoU by severity, a curve for each part of a family, with intervals."""
     curves: dict[str, list[dict[str, Any]]] = {}
     for change in changes:
         curves.setdefault(str(change.get("part") or family), []).append(change)
     figure, axes = new_figure(3.2 + 0.2 * len(curves))
-    axes.axhline(clean, color=INK, alpha=0.6, linewidth=1, label="clean")
+    axes.axhline(0, color=INK, alpha=0.6, linewidth=1, label="clean")
+    severities = [change["severity"] for change in changes]
     for index, (label, points) in enumerate(curves.items()):
         points.sort(key=lambda change: change["severity"])
-        values = [change["value"] for change in points]
-        spans = [change["interval"] or (change["value"],) * 2 for change in points]
-        below = [value - low for value, (low, _) in zip(values, spans, strict=True)]
-        above = [high - value for value, (_, high) in zip(values, spans, strict=True)]
-        severities = [change["severity"] for change in points]
-        axes.errorbar(
-            severities, values, yerr=[below, above], **style(index), capsize=3, label=wrapped(label, 44)
-        )
+        # Side by side, or the intervals of parts would hide one another.
+        aside = 0.015 * (max(severities) - min(severities)) * (index - (len(curves) - 1) / 2)
+        drops = [change["drop"] for change in points]
+        spans = [change["drop_interval"] or (change["drop"],) * 2 for change in points]
+        below = [drop - low for drop, (low, _) in zip(drops, spans, strict=True)]
+        above = [high - drop for drop, (_, high) in zip(drops, spans, strict=True)]
+        places = [change["severity"] + aside for change in points]
+        axes.errorbar(places, drops, yerr=[below, above], **style(index), capsize=3, label=wrapped(label, 44))
     units = sorted({str(change["unit"]) for change in changes if change.get("unit")})
-    axes.set(xlabel="severity" + (f" ({', '.join(units)})" if units else ""), ylabel="mIoU")
+    axes.set(xlabel="severity" + (f" ({', '.join(units)})" if units else ""), ylabel="drop of mIoU")
     legend(figure, max(3, len(curves) + 1))
-    worst = min(changes, key=lambda change: change["value"])
+    worst = max(changes, key=lambda change: change["drop"])
     alt = (
-        f"{title}. Clean {number_text(clean)}; lowest {number_text(worst['value'])} with {worst['name']} at "
-        f"severity {worst['severity']:g}."
+        f"{title}. Largest drop of mIoU {signed_text(worst['drop'])}, to {number_text(worst['value'])}, with "
+        f"{worst['name']} at severity {worst['severity']:g}."
     )
-    caption = f"Changes of the family {family}; bars are 95 % intervals."
+    caption = f"Changes of the family {family}; bars are 95 % intervals of the drop against clean."
     return Plot(name, title, caption, alt, to_svg(figure, name))
 
 
