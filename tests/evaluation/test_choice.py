@@ -18,7 +18,7 @@ from mmls_tf.evaluation.screen import result_text
 from mmls_tf.prediction.member import load_member
 from mmls_tf.prediction.tiles import predict_tiles
 
-pytestmark = pytest.mark.usefixtures("quick_pictures")
+pytestmark = pytest.mark.usefixtures("quick_jobs")
 
 
 def score(run: Path, data: Path, split: str, **changes: object) -> dict:

@@ -17,13 +17,15 @@ from mmls_tf.data.dataset import open_dataset
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.data.tiles import read_tiles
 from mmls_tf.errors import DatasetError, RunFolderError, UsageError
+from mmls_tf.evaluation import job
 from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.job import evaluate
 from mmls_tf.evaluation.screen import result_text
+from mmls_tf.evaluation.speed import milliseconds_per_tile
 from mmls_tf.training.machine import find_commit
 from mmls_tf.training.run_folder import RunFolder
 
-pytestmark = pytest.mark.usefixtures("quick_pictures")
+pytestmark = pytest.mark.usefixtures("quick_jobs")
 
 
 def score(run: Path, data: Path, split: str, **changes: object) -> dict:
@@ -51,8 +53,9 @@ def truth_and_guess(
     return np.stack(masks), np.stack(guesses), np.stack(valids)
 
 
-@pytest.mark.parametrize("split", ["val", "test", "isolated"])
-@pytest.mark.parametrize("batch", [1, 3, 16])
+@pytest.mark.parametrize(
+    ("split", "batch"), [("val", 16), ("isolated", 16), ("test", 1), ("test", 3), ("test", 16)]
+)
 def test_scores_are_those_of_scikit_learn_whatever_the_batch(
     own_run: Path, own_data: Path, split: str, batch: int
 ) -> None:
@@ -180,11 +183,15 @@ def test_weights_that_give_no_number_are_an_error(own_run: Path, own_data: Path)
         score(own_run, own_data, "test")
 
 
-def test_the_result_stands_in_the_run_folder_as_json(own_run: Path, own_data: Path) -> None:
+def test_the_result_stands_in_the_run_folder_as_json_with_measured_times(
+    own_run: Path, own_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "milliseconds_per_tile", milliseconds_per_tile)
     result = score(own_run, own_data, "test")
     assert json.loads((own_run / "evaluations" / "test.json").read_text()) == result
     assert set(result["milliseconds_per_tile"]) == {"1", "16"}
     assert min(result["milliseconds_per_tile"].values()) > 0
+    assert result["milliseconds_per_tile"] != {"1": 2.0, "16": 1.0}
     assert result["config"] == asdict(EvaluateConfig(run=str(own_run), data=str(own_data), split="test"))
     assert (result["seed"], result["commit"]) == (0, find_commit())
     assert result["machine"]["cores"] >= 1
@@ -297,7 +304,12 @@ def test_an_evaluation_says_how_sure_it_is_where_it_fails_and_what_it_costs(
     assert result["parameters"] == RunFolder.open(own_run)[1].parameters - moving_statistics(own_run)
     assert result["training_seconds"] > 0
     text = result_text(result)
-    for word in ("95 % over blocks", "Boundaries within 3 px", "Average precision", "fragmented", "GMACs"):
+    words = (
+        "95 % over blocks", "Boundaries within 3 px", "Average precision", "Brier score", "fragmented", "GMACs",
+        f"lie in {result['intervals']['number_of_blocks']} blocks",
+        f"trained in {result['training_seconds'] / 60:.1f} minutes",
+    )  # fmt: skip
+    for word in words:
         assert word in text
 
 
