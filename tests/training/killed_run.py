@@ -1,4 +1,4 @@
-"""A training command that kills itself while it writes a file. No test by itself.
+"""The training command with a small network, which kills itself while it writes a file. No test by itself.
 
 python -m tests.training.killed_run SIGNAL MOMENT FLAGS...
 """
@@ -51,13 +51,19 @@ def strike_at(moment: int, strike: Callable[[], None], patch: Patch) -> list[str
 
 
 def main() -> None:
-    """Trains as `mmls_tf.train` does, until the moment comes."""
+    """Trains as `mmls_tf.train` does, until the moment comes; -1 never comes."""
     number, moment = int(sys.argv[1]), int(sys.argv[2])
     del sys.argv[1:3]
     strike_at(moment, lambda: os.kill(os.getpid(), number), setattr)
     from mmls_tf import train
+    from mmls_tf.backend import start_backend
     from mmls_tf.entry import run
 
+    start_backend("auto")
+    from mmls_tf.training import trainer
+    from tests.training.conftest import small_networks
+
+    trainer.build_with_auxiliary = small_networks
     run(train.main)
 
 

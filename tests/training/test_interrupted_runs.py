@@ -265,17 +265,10 @@ def test_patience_ends_a_run_and_a_resumed_one_does_not_go_beyond_it(
     assert folder.read_summary()["epochs"] == len(rows)
 
 
-def command_of(data: Path, run: Path, *program: str) -> list[str]:
+def command_of(data: Path, run: Path, kind: int = 0, moment: int = -1) -> list[str]:
     words = [f"--{name}={value}" for name, value in {**OPTIONS, "epochs": 6}.items()]
-    return [
-        sys.executable,
-        "-m",
-        *(program or ("mmls_tf.train",)),
-        f"--data={data}",
-        f"--run={run}",
-        "--resume",
-        *words,
-    ]
+    program = [sys.executable, "-m", "tests.training.killed_run", str(int(kind)), str(moment)]
+    return [*program, f"--data={data}", f"--run={run}", "--resume", *words]
 
 
 def killed_until_done(data: Path, run: Path, kills: int, seed: int) -> None:
@@ -286,9 +279,9 @@ def killed_until_done(data: Path, run: Path, kills: int, seed: int) -> None:
     for number in range(kills):
         kind = (signal.SIGKILL, signal.SIGTERM)[number // 2 % 2]
         writing = number % 2 == 0
-        program = ("tests.training.killed_run", str(int(kind)), str(draw.randint(0, 40))) if writing else ()
+        moment = draw.randint(0, 40) if writing else -1
         process = subprocess.Popen(
-            command_of(data, run, *program),
+            command_of(data, run, kind, moment),
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,
@@ -316,7 +309,7 @@ def wait_for_epoch(run: Path, process: subprocess.Popen[bytes], epoch: int) -> N
     while process.poll() is None and not (
         (run / "history.csv").exists() and len(history(run)) >= max(wanted, before + 1)
     ):
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
