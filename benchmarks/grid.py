@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,7 +52,7 @@ class GridConfig:
     filters: int = option(4, "Filters of the first level of the plain encoder.")
     tile_size: int = option(64, "Height and width of the images.")
     batch: int = option(4, "Images a step.")
-    limit: int = option(1200, "Seconds after which a cell is given up; 0: measure none.")
+    limit: float = option(1800.0, "Seconds of CPU time after which a cell is given up; 0: measure none.")
     seconds: int = option(0, "Seconds after which no further process is started; 0: no bound.")
     workers: int = option(1, "Processes at a time.")
     xla_flags: str = option(
@@ -122,7 +123,10 @@ def measure(keys: list[Row], config: GridConfig, cache: str) -> Iterator[Row]:
     """
     by_backend = {name: [key for key in keys if key["backend"] == name] for name in ("tensorflow", "jax")}
     with tempfile.TemporaryDirectory() as references:
-        cells = {name: [_cell(key, references) for key in some] for name, some in by_backend.items()}
+        cells = {
+            name: [{**_cell(key), "reference": references, "limit": config.limit} for key in some]
+            for name, some in by_backend.items()
+        }
         only = [{**cell, "compiled": False} for cell in cells["jax"] if cell not in cells["tensorflow"]]
         cells["tensorflow"] += only
         for backend, some in by_backend.items():
@@ -132,27 +136,33 @@ def measure(keys: list[Row], config: GridConfig, cache: str) -> Iterator[Row]:
                 pass
 
 
-def _cell(key: Row, references: str) -> Row:
+def _cell(key: Row) -> Row:
     decoder, _, fusion = key["model"].partition("+")
     cell = {name: key[name] for name in ("encoder", "precision", "filters", "tile_size", "batch")}
-    return {**cell, "decoder": decoder, "fusion": fusion or "none", "reference": references}
+    return {**cell, "decoder": decoder, "fusion": fusion or "none"}
 
 
 def _results(backend: str, cells: list[Row], config: GridConfig, cache: str) -> Iterator[Row]:
     """Gives what `benchmarks.grid_cell` prints for each cell; after one that kills it, it is started again."""
     while cells:
-        done, started = 0, time.monotonic()
+        done = 0
         with tempfile.TemporaryFile("w+") as log, _process(backend, cells, config, cache, log) as process:
-            for row in _printed(process, config.limit):
-                yield row
-                done, started = done + 1, time.monotonic()
-            process.kill()
+            assert process.stdout
+            for line in process.stdout:
+                if line.startswith("{"):
+                    yield json.loads(line)
+                    done += 1
             code = process.wait()
             log.seek(0)
             last = (log.read().strip().splitlines() or [""])[-1]
         if done < len(cells):
-            late = time.monotonic() - started >= config.limit
-            yield {"error": f"not done after {config.limit} s" if late else f"exit code {code}: {last[:300]}"}
+            late = code == -signal.SIGPROF
+            what = (
+                f"not done after {config.limit:g} s of CPU time"
+                if late
+                else f"exit code {code}: {last[:300]}"
+            )
+            yield {"error": what}
         cells = cells[done + 1 :]
 
 
@@ -169,20 +179,6 @@ def _process(
     }
     words = [sys.executable, "-m", "benchmarks.grid_cell", *map(json.dumps, cells)]
     return subprocess.Popen(words, cwd=_ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
-
-
-def _printed(process: subprocess.Popen[str], limit: int) -> Iterator[Row]:
-    """Gives the objects that a process prints, and kills it when the next one takes too long."""
-    assert process.stdout
-    while True:
-        timer = threading.Timer(limit, process.kill)
-        timer.start()
-        line = process.stdout.readline()
-        timer.cancel()
-        if not line:
-            return
-        if line.startswith("{"):
-            yield json.loads(line)
 
 
 def table(rows: list[Row], keys: list[Row]) -> str:

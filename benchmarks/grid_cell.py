@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -158,8 +159,10 @@ def main() -> None:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
         start_backend("auto")
         for text in sys.argv[1:]:
+            cell = Cell(**json.loads(text))
+            signal.setitimer(signal.ITIMER_PROF, cell.limit)  # of the process, not of a busy machine
             try:
-                result = measure(Cell(**json.loads(text)), Path(dump))
+                result = measure(cell, Path(dump))
             except Exception as error:  # whatever it is, the other cells are measured
                 traceback.print_exc()
                 result = {"error": f"{type(error).__name__}: {error}"[:300]}

@@ -31,6 +31,7 @@ class Cell:
     Attributes:
       reference: under TensorFlow, a folder where references are left (empty: nowhere); under JAX, the one they are in.
       compiled: whether XLA's step is measured; otherwise the reference alone is made.
+      limit: seconds of CPU time after which the process ends itself by SIGPROF; 0: never.
     """
 
     decoder: str = "unet"
@@ -43,6 +44,7 @@ class Cell:
     batch: int = 4
     reference: str = ""
     compiled: bool = True
+    limit: float = 0.0
 
     @property
     def file(self) -> Path:

@@ -103,12 +103,12 @@ def test_a_reference_goes_through_its_file_unchanged(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_takes_too_long_is_a_row_in_bold_and_one_that_is_missing_says_so(tmp_path: Path) -> None:
-    (late,) = measure([KEY], GridConfig(limit=1), str(tmp_path))
-    assert late["error"] == "not done after 1 s"
+    (late,) = measure([KEY], GridConfig(limit=0.5), str(tmp_path))
+    assert late["error"] == "not done after 0.5 s of CPU time"
     keys = [{**KEY, "model": name} for name in ("unet", "segformer", "pspnet")]
     text = table([row(), {**late, "model": "segformer"}], keys)
     assert "| unet | plain | 1,234 | 1e-07, 1e-05, 54 |" in text
-    assert "| segformer | plain |  | **not done after 1 s** |" in text
+    assert "| segformer | plain |  | **not done after 0.5 s of CPU time** |" in text
     assert "| pspnet | plain |  | not measured |" in text
 
 

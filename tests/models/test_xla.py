@@ -177,23 +177,26 @@ def test_training_with_xla_finds_such_a_layer_before_it_makes_a_run_folder(
     assert not (tmp_path / "run").exists()
 
 
-def dumped_steps(data: Path, folder: Path, jit: str) -> list[str]:
-    """Trains by the command, and returns the HLO of all training steps that XLA compiled."""
-    words = f"--data={data} --run={folder / 'run'} --filters=2 --epochs=1 --batch=5 --jit={jit}".split()
-    flags = f"--xla_dump_to={folder / 'dump'} --xla_dump_hlo_as_text --xla_backend_optimization_level=0"
+def dumped_steps(dump: Path, *words: str) -> list[str]:
+    """Runs a command, and returns the HLO of all steps that XLA compiled meanwhile."""
+    flags = f"--xla_dump_to={dump} --xla_dump_hlo_as_text --xla_backend_optimization_level=0"
     subprocess.run(
-        [sys.executable, "-m", "mmls_tf.train", *words],
+        [sys.executable, "-m", *words],
         env={**os.environ, "XLA_FLAGS": flags, "KERAS_BACKEND": "", "CUDA_VISIBLE_DEVICES": "-1"},
         cwd=ROOT,
         check=True,
         capture_output=True,
     )
-    found = (folder / "dump").glob("*one_step_on_data*after_optimizations.txt")
-    return [path.read_text() for path in found]
+    return [path.read_text() for path in dump.glob("*one_step_on_data*after_optimizations.txt")]
+
+
+def trained_steps(data: Path, folder: Path, jit: str) -> list[str]:
+    words = f"--data={data} --run={folder / 'run'} --filters=2 --epochs=1 --batch=5 --jit={jit}".split()
+    return dumped_steps(folder / "training", "mmls_tf.train", *words)
 
 
 def test_a_run_with_jit_on_is_compiled_by_xla(built_data: Path, tmp_path: Path) -> None:
-    modules = dumped_steps(built_data, tmp_path, "on")
+    modules = trained_steps(built_data, tmp_path, "on")
     training = max(modules, key=len)
     assert "f32[5,32,32,7]" in training.partition("\n")[0]
     assert training.count(" convolution(") >= 2.5 * 18
@@ -202,4 +205,14 @@ def test_a_run_with_jit_on_is_compiled_by_xla(built_data: Path, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_run_with_jit_off_is_not(built_data: Path, tmp_path: Path) -> None:
-    assert dumped_steps(built_data, tmp_path, "off") == []
+    assert trained_steps(built_data, tmp_path, "off") == []
+
+
+@pytest.mark.slow
+def test_a_run_with_jit_on_predicts_by_what_xla_compiled_too(built_data: Path, tmp_path: Path) -> None:
+    trained_steps(built_data, tmp_path, "on")
+    modules = dumped_steps(
+        tmp_path / "scoring", "mmls_tf.evaluate", f"--run={tmp_path / 'run'}", "--split=test"
+    )
+    assert modules
+    assert all(module.count(" convolution(") >= 18 for module in modules)
