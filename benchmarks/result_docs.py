@@ -93,6 +93,7 @@ TABLES: tuple[Table, ...] = (
         ),
         group=("seed",),
     ),
+    Table("ladder", "ladder", METRICS, group=("bands",), splits=("val", "test")),
 )
 
 
