@@ -139,8 +139,8 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-define_flags(BenchmarkConfig)
 gdal.UseExceptions()
 
 if __name__ == "__main__":
+    define_flags(BenchmarkConfig)
     run(main)

@@ -92,7 +92,6 @@ def main() -> None:
         write_text(Path(config.out), json.dumps(result, indent=1) + "\n")
 
 
-define_flags(BenchmarkConfig)
-
 if __name__ == "__main__":
+    define_flags(BenchmarkConfig)
     run(main)

@@ -201,7 +201,6 @@ def _rounds(speed: dict[str, Any]) -> list[int]:
     return sorted({len(speed[network]["PyTorch float32"]["train"]["rounds"]) for network in _NETWORKS})
 
 
-define_flags(DocsConfig)
-
 if __name__ == "__main__":
+    define_flags(DocsConfig)
     run(main)

@@ -219,7 +219,6 @@ def main() -> None:
     print(f"Written: {config.page}")
 
 
-define_flags(DocsConfig)
-
 if __name__ == "__main__":
+    define_flags(DocsConfig)
     run(main)

@@ -221,7 +221,6 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-define_flags(SceneConfig)
-
 if __name__ == "__main__":
+    define_flags(SceneConfig)
     run(main)

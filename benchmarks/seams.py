@@ -165,7 +165,6 @@ def main() -> None:
         write_text(Path(config.out), json.dumps(result, indent=1) + "\n")
 
 
-define_flags(SeamsConfig)
-
 if __name__ == "__main__":
+    define_flags(SeamsConfig)
     run(main)

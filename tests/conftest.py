@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,14 +39,17 @@ def raw_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def built_data(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built_data(raw_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The data set built from `raw_folder`; not to be changed by tests."""
     from tfrecords_builder.build import build
     from tfrecords_builder.config import BuildConfig
 
     out = tmp_path_factory.mktemp("built") / "data"
     build(BuildConfig(src=str(raw_folder), out=str(out), tile_size=TILE), "a test")
-    return out
+    before = set(out.rglob("*"))
+    yield out
+    changed = set(out.rglob("*")) ^ before
+    assert not changed, f"a test has written into the data set that all share: {changed}"
 
 
 @pytest.fixture

@@ -38,9 +38,9 @@ def test_every_configuration_trains_and_is_scored(
     )
 
 
-def test_a_score_on_isolated_tells_the_gap_to_test(own_run: Path, command: Command) -> None:
+def test_a_score_on_isolated_tells_the_gap_to_test(own_run: Path, own_data: Path, command: Command) -> None:
     for split in ("test", "isolated"):
-        scored = command("mmls_tf.evaluate", f"--run={own_run}", f"--split={split}")
+        scored = command("mmls_tf.evaluate", f"--run={own_run}", f"--data={own_data}", f"--split={split}")
         assert scored.returncode == 0, scored.stderr
         assert (own_run / "evaluations" / f"{split}.png").exists()
     assert "gap to test" in scored.stdout
