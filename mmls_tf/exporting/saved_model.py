@@ -29,10 +29,16 @@ from mmls_tf.bands import BANDS
 from mmls_tf.config import ExportConfig, chosen_weights
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import MmlsError, RunFolderError, UsageError
+from mmls_tf.models.registry import build_model
+from mmls_tf.models.spec import ModelSpec
 from mmls_tf.training.run_folder import RunFolder, RunRecord
 
-# Largest difference of a probability that fused kernels make: float32 holds 7 digits, bfloat16 less than 3.
-_TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}
+# Largest difference of a probability that fused kernels make in float32.
+_TOLERANCE = 1e-4
+# bfloat16 holds less than three digits, and which of them are lost depends on what is fused with what: the same network
+# run step by step, as a graph and by XLA was found .039, .045 and .035 from float32, and .048 from one another. So
+# what is exported must be as near to float32 as the model itself, within this factor.
+_ROUNDING = 2.0
 
 
 class ExportError(MmlsError):
@@ -105,15 +111,30 @@ def _compare(model: keras.Model, record: RunRecord, path: Path) -> None:
     valid = (rng.random(plane) > 0.1).astype(np.uint8)
     bands = list(record.normalisation.bands)
     normalised = record.normalisation.apply(image[..., bands], valid.astype(np.float32))
-    expected = np.asarray(ops.sigmoid(model(normalised, training=False)))
+    expected = _probability(model, normalised)
+    allowed = _TOLERANCE
+    if record.precision != "float32":
+        own, expected = expected, _probability(_in_float32(model, record), normalised)
+        allowed += _ROUNDING * float(np.abs(own - expected).max())
     loaded = tf.saved_model.load(str(path))  # kept by name: it owns the variables
     found = loaded.serve(image, valid)["probability"].numpy()
     difference = float(np.abs(found - expected).max())
-    if not difference <= _TOLERANCE[record.precision]:
+    if not difference <= allowed:
         raise ExportError(
-            f"{record.config.run_folder}: expected probabilities of the exported model within "
-            f"{_TOLERANCE[record.precision]:g} of the model's, found a difference of {difference:g}"
+            f"{record.config.run_folder}: expected probabilities of the exported model within {allowed:g} of the "
+            f"model's in float32, found a difference of {difference:g}"
         )
+
+
+def _probability(model: keras.Model, normalised: np.ndarray) -> np.ndarray:
+    return np.asarray(ops.sigmoid(ops.cast(model(normalised, training=False), "float32")))
+
+
+def _in_float32(model: keras.Model, record: RunRecord) -> keras.Model:
+    spec = ModelSpec.of(record.config, record.tile_size, record.normalisation)
+    twin = build_model(spec, "float32", record.config.seed)
+    twin.set_weights(model.get_weights())
+    return twin
 
 
 def _describe(path: Path, folder: RunFolder, record: RunRecord, weights: str, model: keras.Model) -> None:
