@@ -14,6 +14,7 @@ from mmls_tf.raster.mars import PIXEL_M
 from mmls_tf.raster.overview import Cells, band_overview, cells_of, share_overview
 from mmls_tf.raster.raster import ByteArray, FloatArray
 
+MOST_CELLS = 1800  # with its margins the quick-look stays under 2000 pixels a side, the page under about 6 MB
 EXAGGERATION = 2.0  # as in the pictures of evaluations: slopes of a few degrees are seen
 _STRETCH_PERCENT = (1.0, 99.0)
 # The first of these whose bands a scene has, and which has data, is drawn.
@@ -53,8 +54,17 @@ class BaseMap:
         return self.ground.ndim == 3
 
 
-def read_base_map(scene: MapScene, mask: Path, most: int) -> BaseMap:
-    """Reads a scene and its mask, window by window, into at most `most` cells a side."""
+def read_base_map(scene: MapScene, mask: Path, most: int = MOST_CELLS) -> BaseMap:
+    """Reads a scene and its mask, window by window, into at most `most` cells a side.
+
+    Memory does not grow with the scene.
+
+    Args:
+      mask: uint8 raster on the grid of the scene: 1 landslide, 0 none, 255 no data.
+
+    Raises:
+      RasterError: the mask cannot be read, or is of another size.
+    """
     cells = cells_of(scene, most)
     landslide = share_overview(mask, scene, cells)
     for subject, names in _GROUNDS:

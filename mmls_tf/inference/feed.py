@@ -64,12 +64,14 @@ def read_windows(
     Windows whose core has no valid pixel are left out. A batch holds windows of several rows where it has to; it
     comes when the last of them has been read.
     """
+    strip: _Strip | None = None
     for start, stop in plan.segments(batch):
         if start < first:
             continue
         waiting: list[tuple[tuple[int, int], tuple[FloatArray, ...]]] = []
         for index in range(start, stop):
-            image, valid = _read_row(source, plan, seen, index)
+            strip = _read_row(source, plan, index, strip)
+            image, valid = as_canonical(strip.pixels.copy(), seen)
             margin, (top, bottom) = plan.context, plan.band(index)
             core = valid[margin : margin + plan.tile, margin : margin + plan.canvas_width]
             yield RowRead(index, core[: bottom - top, : plan.width].copy())
@@ -86,11 +88,23 @@ def read_windows(
         yield SegmentRead(stop)
 
 
-def _read_row(
-    source: PixelSource, plan: WindowPlan, seen: Sequence[int], index: int
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
-    strip = Window(0, plan.rows[index], plan.canvas_width, plan.tile).grown(plan.context)
-    return as_canonical(source.read(strip), seen)
+@dataclass(frozen=True)
+class _Strip:
+    """Raw pixels [7, rows, columns] below row `top` of the scene."""
+
+    top: int
+    pixels: FloatArray
+
+
+def _read_row(source: PixelSource, plan: WindowPlan, index: int, before: _Strip | None) -> _Strip:
+    """Reads what a row of windows sees; what the strip before it has of that is not read again."""
+    window = Window(0, plan.rows[index], plan.canvas_width, plan.tile).grown(plan.context)
+    if before is None:
+        return _Strip(window.row, source.read(window))
+    kept = before.pixels[:, window.row - before.top :]
+    height = window.height - kept.shape[1]
+    fresh = source.read(Window(window.col, window.row + kept.shape[1], window.width, height))
+    return _Strip(window.row, np.concatenate([kept, fresh], axis=1))
 
 
 def _cut(

@@ -11,7 +11,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from mmls_tf.files import write_text
-from mmls_tf.inference.base_map import BaseMap, read_base_map
+from mmls_tf.inference.base_map import BaseMap
 from mmls_tf.inference.landslide import Inventory, Landslide
 from mmls_tf.inference.map_drawing import PARTS, map_section, path_data
 from mmls_tf.inference.map_script import SCRIPT
@@ -20,19 +20,17 @@ from mmls_tf.inference.map_table import script_data, table_section
 from mmls_tf.raster.geopackage import read_polygons
 from mmls_tf.raster.graticule import ground_width_m
 from mmls_tf.raster.grid import Grid
-from mmls_tf.raster.map_scene import MapScene
 from mmls_tf.raster.raster import RasterError
 from mmls_tf.reporting.elements import with_text
 from mmls_tf.reporting.style import STYLE
 
 MOST_POLYGONS = 10_000
-_MOST_CELLS = 2000  # of the picture, a side: at most about 6 MB
 _STYLE = STYLE + MAP_STYLE
 
 
 def write_map_page(
-    scene: MapScene,
-    mask: Path,
+    base: BaseMap,
+    grid: Grid,
     inventory: Inventory,
     facts: Mapping[str, str],
     target: Path,
@@ -40,25 +38,22 @@ def write_map_page(
 ) -> None:
     """Writes the page; it needs nothing beside it and asks nothing of any network.
 
-    The picture has at most 2000 cells a side, and outlines are no finer than half a cell. Of the landslides, the
+    Outlines are no finer than half a cell of the picture. Of the landslides, the
     largest 10 000 are drawn and the largest 500 are in the table.
 
     Args:
-      mask: uint8 raster on the grid of the scene: 1 landslide, 0 none, 255 no data.
+      base: the scene with the landslides of the mask.
       inventory: the landslides of the mask.
       facts: what else is known of the map, by name; plain text.
       geopackage: the polygons of the inventory, in the CRS of the scene, with their `id`.
 
     Raises:
-      RasterError: the mask or the polygons cannot be read, or the mask is of another size.
+      RasterError: the polygons cannot be read, or lack one of the inventory's.
     """
-    if scene.grid is None:
-        raise ValueError("a scene without georeference has no polygons")
-    base = read_base_map(scene, mask, _MOST_CELLS)
     drawn = inventory.landslides[:MOST_POLYGONS]
-    half_cell = scene.grid.geotransform[1] * base.cells.factor / 2
+    half_cell = grid.geotransform[1] * base.cells.factor / 2
     by_id = {
-        number: path_data(rings, scene.grid, base.cells.factor)
+        number: path_data(rings, grid, base.cells.factor)
         for number, rings in read_polygons(geopackage, tolerance=half_cell)
     }
     lacking = [one.id for one in drawn if one.id not in by_id]
@@ -70,7 +65,7 @@ def write_map_page(
         )
     # The largest is drawn first, so that a smaller one can always be clicked.
     paths = {one.id: by_id[one.id] for one in drawn}
-    write_text(target, _page(scene.grid, base, inventory, paths, facts))
+    write_text(target, _page(grid, base, inventory, paths, facts))
 
 
 def _page(

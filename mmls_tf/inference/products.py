@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+from mmls_tf.inference.base_map import read_base_map
 from mmls_tf.inference.inventory import Inventory, InventoryOptions, write_inventory
 from mmls_tf.inference.layers import LANDSLIDE, PROBABILITY
 from mmls_tf.inference.map_folder import MapFolder
@@ -38,7 +39,7 @@ def write_products(
     write_cog(folder.probability, target / "probability.tif", PROBABILITY)
     if scene.grid is None:
         write_cog(folder.detected, mask, LANDSLIDE)
-        write_quicklook(scene, mask, target / "quicklook.png")
+        write_quicklook(read_base_map(scene, mask), None, target / "quicklook.png")
         return describe(None)
     cleaned, polygons = folder.partial / "cleaned.tif", target / "landslides.gpkg"
     inventory = write_inventory(
@@ -50,9 +51,10 @@ def write_products(
         geopackage=polygons,
     )
     write_cog(cleaned, mask, LANDSLIDE)
-    write_quicklook(scene, mask, target / "quicklook.png")
+    base = read_base_map(scene, mask)
+    write_quicklook(base, scene.grid, target / "quicklook.png")
     record = describe(inventory)
-    write_map_page(scene, mask, inventory, page_facts(record), target / "map.html", polygons)
+    write_map_page(base, scene.grid, inventory, page_facts(record), target / "map.html", polygons)
     return record
 
 

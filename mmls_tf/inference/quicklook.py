@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mmls_tf.inference.base_map import BaseMap, read_base_map
+from mmls_tf.inference.base_map import BaseMap
 from mmls_tf.raster.graticule import degree_extent, degree_text, ground_width_m
 from mmls_tf.raster.grid import Grid
-from mmls_tf.raster.map_scene import MapScene
 from mmls_tf.raster.raster import ByteArray
 from mmls_tf.reporting.drawing import PRINTED_INK
 
@@ -24,30 +23,25 @@ if TYPE_CHECKING:
 ON_GRAY = ("#e69f00", "#b34a00")
 ON_COLOURS = ("#56b4e9", "#00436b")
 OPACITY = 0.45
-_MOST_CELLS = 1800  # with the margins the picture stays under 2000 pixels a side
 _LEAST_PX = 900  # of the longer side: small scenes are drawn in squares
 _DPI = 100
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 24, 62, 100  # margins in pixels
 _LEAST_FIGURE_PX = (700, 420)
 
 
-def write_quicklook(scene: MapScene, mask: Path, target: Path) -> None:
+def write_quicklook(base: BaseMap, grid: Grid | None, target: Path) -> None:
     """Draws a scene's relief with landslides over it, as PNG of at most 2000 pixels a side.
 
     The ground is the hill-shade of the elevation; where there is none, red, green and blue, or the gray band. Places
-    without a prediction are hatched. Memory does not grow with the scene.
+    without a prediction are hatched.
 
     Args:
-      mask: uint8 raster on the grid of the scene: 1 landslide, 0 none, 255 no data.
-
-    Raises:
-      RasterError: the mask cannot be read, or is of another size.
+      grid: of the scene; None: it has no place.
     """
-    base = read_base_map(scene, mask, _MOST_CELLS)
     figure, axes = _frame(base)
     _draw(axes, base)
-    _label_edges(axes, base, scene.grid)
-    _explain(figure, axes, base, scene.grid)
+    _label_edges(axes, base, grid)
+    _explain(figure, axes, base, grid)
     partial = target.with_name(f".{target.name}.partial")
     figure.savefig(partial, dpi=_DPI, format="png", metadata={"Software": None})
     partial.replace(target)

@@ -43,6 +43,23 @@ def test_windows_are_cut_from_the_normalised_scene_with_zeros_around_it(
         assert not images[len(item.places) :].any()
 
 
+@pytest.mark.parametrize(("overlap", "context"), [(0.0, 0), (0.5, 0), (0.75, 5)])
+def test_no_row_of_pixels_is_read_twice(
+    trained_run: Path, pixels: np.ndarray, overlap: float, context: int
+) -> None:
+    class Counted(ArraySource):
+        def read(self, window: Window) -> np.ndarray:
+            read.extend(range(window.row, window.row + window.height))
+            return super().read(window)
+
+    read: list[int] = []
+    normal = RunFolder.open(trained_run)[1].normalisation
+    plan = plan_windows(75, 100, 32, overlap, context)
+    source = Counted(np.moveaxis(pixels, 0, -1))
+    assert list(read_windows(source, plan, [View(normal, context)], ALL, 2, 0))
+    assert read == list(range(-context, 75 + context))
+
+
 def test_windows_without_data_are_left_out_and_rows_say_where_data_are(trained_run: Path) -> None:
     pixels = scene_pixels(64, 160)
     pixels[:, :32, 32:96] = NODATA

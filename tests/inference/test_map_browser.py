@@ -11,6 +11,7 @@ import pytest
 from headless import CHROMIUM, NO_CHROMIUM, Browser
 from inventory_world import blobs, grid_of_size, make, memory_scene
 
+from mmls_tf.inference.base_map import read_base_map
 from mmls_tf.inference.map_page import write_map_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
@@ -30,7 +31,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mask[:, 190:] = 255
     made = make(folder, mask, scene=scene)
     facts = {"Remark": "</script><b onclick=alert(1)>"}
-    write_map_page(scene, made.mask_path, made.inventory, facts, folder / "map.html", made.geopackage)
+    assert scene.grid is not None
+    base = read_base_map(scene, made.mask_path)
+    write_map_page(base, scene.grid, made.inventory, facts, folder / "map.html", made.geopackage)
     return folder / "map.html"
 
 

@@ -19,6 +19,7 @@ from PIL import Image
 from scipy import ndimage
 
 from mmls_tf.inference import map_page, map_table
+from mmls_tf.inference.base_map import read_base_map
 from mmls_tf.inference.map_page import write_map_page
 from mmls_tf.raster.map_scene import MapScene
 from mmls_tf.raster.raster import RasterError
@@ -77,10 +78,12 @@ def rings_of(data: str) -> list[np.ndarray]:
     return rings
 
 
-def page_of(folder: Path, made: Made, scene: MapScene, facts: dict[str, str] | None = None) -> Reader:
-    write_map_page(
-        scene, made.mask_path, made.inventory, facts or FACTS, folder / "map.html", made.geopackage
-    )
+def page_of(
+    folder: Path, made: Made, scene: MapScene, facts: dict[str, str] | None = None, most: int = 1800
+) -> Reader:
+    assert scene.grid is not None
+    base, target = read_base_map(scene, made.mask_path, most), folder / "map.html"
+    write_map_page(base, scene.grid, made.inventory, facts or FACTS, target, made.geopackage)
     return Reader((folder / "map.html").read_text(encoding="utf-8"))
 
 
@@ -112,13 +115,10 @@ def test_polygons_are_counted_and_lie_where_the_mask_has_them(tmp_path: Path) ->
     assert boxes == {1: [((30, 10), (60, 20))], 2: [((5, 40), (25, 55)), ((10, 45), (20, 50))]}
 
 
-def test_outlines_of_a_reduced_scene_are_as_fine_as_its_picture(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(map_page, "_MOST_CELLS", 50)
+def test_outlines_of_a_reduced_scene_are_as_fine_as_its_picture(tmp_path: Path) -> None:
     mask = blobs(200, 200, 4, smooth=12.0)
     made, scene = made_of(tmp_path, mask)
-    page = page_of(tmp_path, made, scene)
+    page = page_of(tmp_path, made, scene, most=50)
     assert page.all("svg")[0]["viewbox"] == "0 0 50 50"
     count, largest = ndimage.label(mask)[1], made.inventory.landslides[0]
     assert len(page.paths()) == count
@@ -207,7 +207,7 @@ def test_the_picture_is_the_relief_without_what_is_not_known(tmp_path: Path) -> 
     assert (image.mode, image.size) == ("LA", (50, 40))
     pixels = np.asarray(image)
     np.testing.assert_array_equal(pixels[..., 1] == 0, mask == 255)
-    base = map_page.read_base_map(scene, made.mask_path, 100)
+    base = read_base_map(scene, made.mask_path, 100)
     np.testing.assert_array_equal(pixels[:, :40, 0], base.ground[:, :40])
 
 
@@ -241,9 +241,3 @@ def test_polygons_of_another_inventory_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RasterError, match="found none of id 999"):
         page_of(tmp_path, replace(made, inventory=inventory), scene)
     assert not (tmp_path / "map.html").exists()
-
-
-def test_a_scene_without_georeference_has_no_page(tmp_path: Path) -> None:
-    made, scene = made_of(tmp_path, blobs(40, 50, 3))
-    with pytest.raises(ValueError, match="georeference"):
-        page_of(tmp_path, made, replace(scene, grid=None))

@@ -67,6 +67,10 @@ def by_gdaldem(folder: Path, dem: np.ndarray, pixel_m: float) -> np.ndarray:
     return gdal.Open(str(target)).ReadAsArray()
 
 
+def draw(scene: MapScene, mask: Path, target: Path) -> None:
+    write_quicklook(read_base_map(scene, mask), scene.grid, target)
+
+
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that are saved."""
@@ -167,7 +171,7 @@ def test_the_file_shows_a_landslide_in_its_size_and_place(tmp_path: Path) -> Non
     slide[10:20, 30:60] = 1
     pictures = []
     for mask in (empty, slide):
-        write_quicklook(scene, mask_of(tmp_path, mask), tmp_path / "quicklook.png")
+        draw(scene, mask_of(tmp_path, mask), tmp_path / "quicklook.png")
         pictures.append(imread(tmp_path / "quicklook.png"))
     changed = np.abs(pictures[0] - pictures[1]).max(axis=-1) > 0.1
     changed &= ndimage.binary_opening(changed, iterations=30)
@@ -181,7 +185,7 @@ def test_the_file_shows_a_landslide_in_its_size_and_place(tmp_path: Path) -> Non
 
 def test_the_edges_and_the_bar_say_where_and_how_large(tmp_path: Path, figures: list[Figure]) -> None:
     scene = scene_of(relief(250, 400))
-    write_quicklook(scene, mask_of(tmp_path, np.zeros((250, 400))), tmp_path / "quicklook.png")
+    draw(scene, mask_of(tmp_path, np.zeros((250, 400))), tmp_path / "quicklook.png")
     words = words_of(figures[0])
     assert {"longitude", "latitude", "N \N{UPWARDS ARROW}", "Predicted landslides"} <= set(words)
     assert "87\N{DEGREE SIGN} W" in words
@@ -205,7 +209,7 @@ def test_a_scene_without_georeference_has_no_bar_and_says_pixels(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
     scene = replace(scene_of(relief(60, 90)), grid=None)
-    write_quicklook(scene, mask_of(tmp_path, np.zeros((60, 90))), tmp_path / "quicklook.png")
+    draw(scene, mask_of(tmp_path, np.zeros((60, 90))), tmp_path / "quicklook.png")
     words = words_of(figures[0])
     assert "column (pixels; no georeference)" in words
     assert not [word for word in words if "km" in word or "\N{UPWARDS ARROW}" in word]
@@ -242,7 +246,7 @@ def test_an_elevation_without_data_counts_as_none(tmp_path: Path) -> None:
 def test_any_size_gives_a_picture_of_bounded_size(tmp_path: Path, size: tuple[int, int]) -> None:
     mask = np.ones(size, np.uint8)
     mask[0, 0] = 255
-    write_quicklook(scene_of(relief(*size)), mask_of(tmp_path, mask), tmp_path / "quicklook.png")
+    draw(scene_of(relief(*size)), mask_of(tmp_path, mask), tmp_path / "quicklook.png")
     height, width = imread(tmp_path / "quicklook.png").shape[:2]
     assert max(height, width) <= 2000
     assert min(height, width) >= 400
@@ -251,7 +255,7 @@ def test_any_size_gives_a_picture_of_bounded_size(tmp_path: Path, size: tuple[in
 
 def test_a_mask_of_another_size_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RasterError, match="expected 60 x 90 pixels, as the scene has, found 60 x 91"):
-        write_quicklook(scene_of(relief(60, 90)), mask_of(tmp_path, np.zeros((60, 91))), tmp_path / "q.png")
+        draw(scene_of(relief(60, 90)), mask_of(tmp_path, np.zeros((60, 91))), tmp_path / "q.png")
 
 
 def test_degrees_are_given_where_meridians_and_parallels_are_straight() -> None:
