@@ -49,7 +49,9 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
     for member in members:
         require_fit(dataset, member)
     verify_splits(dataset, [config.split])
-    ledgers = [folder.ledger, dataset.root / "isolated" / LEDGER_NAME] if config.split == "isolated" else []
+    ledgers: list[Path] = []
+    if config.split == "isolated":
+        ledgers = [*(member.folder.ledger for member in members), dataset.root / "isolated" / LEDGER_NAME]
     ledger.require_writable(ledgers)
     theirs = other_counts(config, dataset) if config.against else None
     dealt = as_dealt(members[0], dataset)
@@ -66,7 +68,7 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
         ledger.enter(ledgers, _ledger_entry(result))
         result["isolated_evaluations"] = {
             "of_this_run": ledger.count_entries(ledgers[0]),
-            "of_this_data_set": ledger.count_entries(ledgers[1]),
+            "of_this_data_set": ledger.count_entries(ledgers[-1]),
         }
         result["gap_to_test"] = gap_to_test(folder, result, config)
     result["seconds"] = round(time.perf_counter() - started, 1)  # pictures not counted

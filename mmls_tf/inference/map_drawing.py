@@ -121,7 +121,7 @@ def _hints(base: BaseMap) -> Iterator[Element]:
 
 def _png(base: BaseMap) -> bytes:
     """Returns the ground as PNG, transparent where it has no data or nothing was predicted."""
-    from PIL import Image  # with Matplotlib, which needs it; its own writer knows no gray with transparency
+    from PIL import Image  # Matplotlib's own writer knows no gray with transparency
 
     opacity = np.where(base.known & ~np.isnan(base.landslide), 255, 0).astype(np.uint8)[..., None]
     ground = base.ground if base.in_colours else base.ground[..., None]

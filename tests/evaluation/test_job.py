@@ -87,6 +87,17 @@ def test_every_isolated_evaluation_is_entered_in_both_ledgers(own_run: Path, own
     assert "evaluation 2 of this run and 2 of this data set" in result_text(second)
 
 
+def test_an_ensemble_is_entered_in_the_ledger_of_every_member(
+    own_run: Path, own_data: Path, tmp_path: Path
+) -> None:
+    other = Path(shutil.copytree(own_run, tmp_path / "other"))
+    result = score(own_run, own_data, "isolated", ensemble=str(other))
+    for ledger in (own_run / "isolated_ledger.jsonl", other / "isolated_ledger.jsonl"):
+        (entry,) = (json.loads(line) for line in ledger.read_text().splitlines())
+        assert entry["miou"] == result["labelled_pixels"]["miou"]
+    assert result["isolated_evaluations"] == {"of_this_run": 1, "of_this_data_set": 1}
+
+
 def test_other_splits_leave_the_ledgers_alone(own_run: Path, own_data: Path) -> None:
     score(own_run, own_data, "test")
     assert not (own_run / "isolated_ledger.jsonl").exists()
