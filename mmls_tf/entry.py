@@ -35,7 +35,7 @@ def option(default: Any, help: str, choices: Sequence[str] | None = None) -> Any
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def define_flags(config_class: type) -> None:
+def define_flags(config_class: type, into: flags.FlagValues = flags.FLAGS) -> None:
     """Defines one absl flag for each field of a configuration: str, int, float or bool."""
     kinds = typing.get_type_hints(config_class)
     for field in dataclasses.fields(config_class):
@@ -43,7 +43,7 @@ def define_flags(config_class: type) -> None:
         default: Any = None if required else field.default
         help_text, choices = field.metadata["help"], field.metadata["choices"]
         if choices:
-            flags.DEFINE_enum(field.name, default, choices, help_text, required=required)
+            flags.DEFINE_enum(field.name, default, choices, help_text, required=required, flag_values=into)
         else:
             definers: dict[type, Callable[..., Any]] = {
                 str: flags.DEFINE_string,
@@ -51,13 +51,13 @@ def define_flags(config_class: type) -> None:
                 float: flags.DEFINE_float,
                 bool: flags.DEFINE_bool,
             }
-            definers[kinds[field.name]](field.name, default, help_text, required=required)
+            definers[kinds[field.name]](field.name, default, help_text, required=required, flag_values=into)
 
 
-def config_from_flags(config_class: type[Config]) -> Config:
+def config_from_flags(config_class: type[Config], values: flags.FlagValues = flags.FLAGS) -> Config:
     """Returns the configuration that the parsed flags describe; its own checks may raise UsageError."""
     fields = dataclasses.fields(config_class)  # type: ignore[arg-type]
-    return config_class(**{field.name: flags.FLAGS[field.name].value for field in fields})
+    return config_class(**{field.name: values[field.name].value for field in fields})
 
 
 def command_line() -> str:

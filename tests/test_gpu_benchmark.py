@@ -101,7 +101,7 @@ def benchmark(*words: object, before: str = "") -> subprocess.CompletedProcess[s
     )
     return subprocess.run(
         [sys.executable, "-c", f"{BLOCK}\n{before}\n{program}", *map(str, words)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0"},
+        env={**os.environ, "KERAS_BACKEND": "jax"},
         cwd=ROOT,
         capture_output=True,
         text=True,

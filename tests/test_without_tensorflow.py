@@ -84,7 +84,7 @@ def report(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     run = tmp_path_factory.mktemp("alone") / "run"
     result = subprocess.run(
         [sys.executable, "-c", BLOCK + _PROGRAM, str(built_data), str(run)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": "--xla_backend_optimization_level=0"},
+        env={**os.environ, "KERAS_BACKEND": "jax"},
         capture_output=True,
         text=True,
         check=False,

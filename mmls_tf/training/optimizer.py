@@ -30,6 +30,8 @@ def compile_model(model: keras.Model, config: TrainConfig, steps: int, jit: bool
         jit_compile=jit,
         steps_per_execution=config.steps_per_execution,
     )
+    # Else it would get its variables in the middle of the first step, which TensorFlow then traces a second time.
+    model.optimizer.build(model.trainable_variables)
     if jit:
         require_compiled(model)
 

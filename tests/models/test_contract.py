@@ -191,6 +191,7 @@ def test_it_learns_four_tiles_by_heart(name: str, four_tiles: tuple[np.ndarray, 
     learner = build_model(replace(MODELS[name], tile_size=64), "float32", 0)
     rate = 1e-2 if name in LIGHT else 1e-3
     learner.compile(optimizer=keras.optimizers.Adam(rate), loss=BceDice(), jit_compile=False)
+    learner.optimizer.build(learner.trainable_variables)  # else the step is traced twice
     reached = 0.0
     for _ in range(12):
         for _ in range(20):

@@ -41,14 +41,14 @@ CELLS = {
     for precision in ("float32", "bfloat16")
 }
 # A quarter of a minute each. That every training step lowers is tested by `test_lowering.py`, much sooner.
-QUICK = {"unet-float32", "unet-bfloat16", "deeplabv3plus-float32", "unet-gated-bfloat16"}
+QUICK = {"unet-float32", "unet-gated-bfloat16"}
 every_cell = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in CELLS]
 )
 
 
 def measure(cells: list[dict[str, Any]]) -> list[Result]:
-    """Compares all cells in one process, with machine code of little optimisation, which is sooner compiled."""
+    """Compares all cells in one process."""
     result = subprocess.run(
         [sys.executable, "-m", "benchmarks.grid_cell", *map(json.dumps, cells)],
         cwd=ROOT,
@@ -56,7 +56,6 @@ def measure(cells: list[dict[str, Any]]) -> list[Result]:
             **os.environ,
             "KERAS_BACKEND": "tensorflow",
             "CUDA_VISIBLE_DEVICES": "-1",
-            "XLA_FLAGS": "--xla_backend_optimization_level=0",
         },
         capture_output=True,
         text=True,
@@ -179,7 +178,7 @@ def test_training_with_xla_finds_such_a_layer_before_it_makes_a_run_folder(
 
 def dumped_steps(dump: Path, *words: str) -> list[str]:
     """Runs a command, and returns the HLO of all steps that XLA compiled meanwhile."""
-    flags = f"--xla_dump_to={dump} --xla_dump_hlo_as_text --xla_backend_optimization_level=0"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_dump_to={dump} --xla_dump_hlo_as_text"
     subprocess.run(
         [sys.executable, "-m", *words],
         env={**os.environ, "XLA_FLAGS": flags, "KERAS_BACKEND": "", "CUDA_VISIBLE_DEVICES": "-1"},

@@ -14,7 +14,7 @@ from typing import Any
 
 data, run, strategy, devices = sys.argv[1:]
 os.environ["XLA_FLAGS"] = (
-    f"--xla_force_host_platform_device_count={devices} --xla_backend_optimization_level=0"
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={devices}"
 )
 
 from mmls_tf.backend import start_backend  # noqa: E402

@@ -29,7 +29,7 @@ from mmls_tf.training.trainer import train
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 # Machine code of little optimisation takes a fifth of the time to compile; XLA's own passes are the same.
-QUICK = "--xla_backend_optimization_level=0"
+QUICK = os.environ["XLA_FLAGS"]
 needs_jax = pytest.mark.skipif(util.find_spec("jax") is None, reason="JAX is not installed")
 
 
@@ -178,12 +178,11 @@ def test_what_jax_trained_was_compiled_by_xla(jax_run: Path) -> None:
 
 @needs_jax
 def test_a_run_trained_under_jax_scores_the_same_under_either_backend(
-    jax_run: Path, built_data: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+    jax_run: Path, built_data: Path, command: Command
 ) -> None:
     here = evaluate(EvaluateConfig(run=str(jax_run), data=str(built_data), split="test"), "a test")
     assert here["device"].endswith("Keras on tensorflow")
     words = [f"--run={jax_run}", f"--data={built_data}", "--split=test", "--backend=jax"]
-    monkeypatch.setenv("XLA_FLAGS", QUICK)
     result = command("mmls_tf.evaluate", *words)
     assert (result.returncode, result.stderr) == (0, "")
     there = json.loads((jax_run / "evaluations" / "test.json").read_text())
@@ -210,7 +209,7 @@ def test_weights_trained_under_tensorflow_give_the_same_logits_under_jax(
     )
     subprocess.run(
         [sys.executable, "-c", program, str(trained_run)],
-        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": QUICK},
+        env={**os.environ, "KERAS_BACKEND": "jax"},
         cwd=tmp_path,
         check=True,
         capture_output=True,
@@ -249,7 +248,7 @@ print(json.dumps({"apart": apart, "statistics": len(found), "raw": float(abs(raw
 """
     result = subprocess.run(
         [sys.executable, "-c", program],
-        env={**os.environ, "KERAS_BACKEND": "jax", "XLA_FLAGS": QUICK},
+        env={**os.environ, "KERAS_BACKEND": "jax"},
         capture_output=True,
         text=True,
         check=False,
