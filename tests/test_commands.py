@@ -24,6 +24,8 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.flags"))
 BASELINES = {"unet", "unetplusplus", "pspnet", "deeplabv3", "deeplabv3plus", "segformer"}
+# Half a minute each to trace; their decoders are trained in tests/models/test_contract.py at every run of the tests.
+LARGE = {"unetplusplus", "pspnet", "deeplabv3"}
 MODEL_FLAGS = ("--run", "--model", "--encoder", "--filters", "--fusion", "--full_skip")
 
 
@@ -46,7 +48,11 @@ def test_a_configuration_is_trained_and_scored_by_command(
     )
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "config",
+    [pytest.param(path, marks=pytest.mark.slow if path.stem in LARGE else []) for path in CONFIGS],
+    ids=lambda path: path.name,
+)
 def test_every_configuration_trains_and_can_be_scored(config: Path, own_data: Path, tmp_path: Path) -> None:
     """In this process: to start TensorFlow takes longer than to train."""
     changes = {"data": str(own_data), "run": str(tmp_path / "run"), "filters": 4, "epochs": 1, "batch": 5}

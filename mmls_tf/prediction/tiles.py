@@ -13,10 +13,12 @@ from mmls_tf.data.folds import with_folds
 from mmls_tf.data.scoring_input import ScoringInput
 from mmls_tf.data.tiles import Tile, read_tiles
 from mmls_tf.errors import DatasetError
+from mmls_tf.prediction.ahead import ahead
 from mmls_tf.prediction.member import Member, mean_probability
 from mmls_tf.schema import TileEntry
 
 Change = Callable[[Tile], Tile]
+_AHEAD = 2  # batches that are read and normalised while the device predicts
 
 
 def predict_tiles(
@@ -40,7 +42,7 @@ def predict_tiles(
     """
     tiles = read_tiles(dataset, split)
     inputs = [scoring_input(member, dataset, split, batch, change) for member in members]
-    for batches in zip(*inputs, strict=True):
+    for batches in ahead(zip(*inputs, strict=True), _AHEAD):
         keys = [str(key) for key in batches[0]["key"]]
         wanted = [bool(key) and (only is None or key in only) for key in keys]
         images = [found["image"].astype(np.float32, copy=False) for found in batches]

@@ -80,6 +80,7 @@ def _train(
     batches = HiddenBatches(dataset, splits, normalisation, drawn, config.patch, config.hidden)
     step = HiddenStep(network, Augmentation(normalisation, size), config.patch)
     step.compile(optimizer=make_optimizer(recipe, len(batches)), jit_compile=jit)
+    step.optimizer.build(step.trainable_variables)  # or TensorFlow traces the step twice
     began = time.perf_counter()
     history = step.fit(batches, epochs=config.epochs, shuffle=False, verbose=0).history
     losses = [round(float(value), 5) for value in history["loss"]]

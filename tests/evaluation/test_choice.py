@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +26,24 @@ def score(run: Path, data: Path, split: str, **changes: object) -> dict:
     return evaluate(EvaluateConfig(run=str(run), data=str(data), split=split, **changes), "a test")
 
 
-def miou_on_val(run: Path, data: Path, threshold: float) -> float:
-    predictions = predict_tiles([load_member(run, "best", "tensorflow")], open_dataset(data), "val", 2)
-    counts = [count_pixels(probability > threshold, tile.mask) for tile, probability in predictions]
-    return sum(counts, Confusion()).miou or 0.0
+def miou_on_val(run: Path, data: Path) -> Callable[[float], float]:
+    """From a threshold to what it scores on val."""
+    members = [load_member(run, "best", "tensorflow")]
+    predictions = list(predict_tiles(members, open_dataset(data), "val", 2))
+
+    def miou(threshold: float) -> float:
+        counts = [count_pixels(probability > threshold, tile.mask) for tile, probability in predictions]
+        return sum(counts, Confusion()).miou or 0.0
+
+    return miou
 
 
 def test_the_threshold_of_val_is_the_best_one_there_and_is_kept(own_run: Path, own_data: Path) -> None:
     result = score(own_run, own_data, "val", threshold="val")
     chosen = result["threshold"]
-    others = [miou_on_val(own_run, own_data, other) for other in np.linspace(0.02, 0.98, 25)]
-    assert miou_on_val(own_run, own_data, chosen) >= max(others)
-    assert result["labelled_pixels"]["miou"] == pytest.approx(
-        miou_on_val(own_run, own_data, chosen), abs=1e-9
-    )
+    miou = miou_on_val(own_run, own_data)
+    assert miou(chosen) >= max(map(miou, np.linspace(0.02, 0.98, 25)))
+    assert result["labelled_pixels"]["miou"] == pytest.approx(miou(chosen), abs=1e-9)
     kept = json.loads((own_run / "choices" / "plain.json").read_text())
     assert kept["threshold"] == chosen
     assert kept["tiles"] == 3

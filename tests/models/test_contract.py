@@ -54,6 +54,7 @@ HEAVY = {
     **{f"{decoder}-{encoder}": spec(decoder, encoder) for decoder, encoder in LIBRARY_ENCODERS.items()},
 }
 MODELS = {**LIGHT, **HEAVY}
+LEARNERS = ("unet", "unetplusplus", "deeplabv3", "segformer")  # 20 s each
 every_model = pytest.mark.parametrize(
     "name", [*LIGHT, *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY)]
 )
@@ -185,7 +186,9 @@ def test_mixed_precision_computes_in_bfloat16_and_keeps_variables_and_logits_in_
     np.testing.assert_allclose(logits, model(name)(images(2)), atol=0.15)
 
 
-@every_model
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in LEARNERS else pytest.mark.slow) for name in MODELS]
+)
 def test_it_learns_four_tiles_by_heart(name: str, four_tiles: tuple[np.ndarray, np.ndarray]) -> None:
     tiles, truth = four_tiles
     learner = build_model(replace(MODELS[name], tile_size=64), "float32", 0)

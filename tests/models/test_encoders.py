@@ -20,6 +20,7 @@ from mmls_tf.models.pyramid import EncoderRequest
 
 SMALLEST = ("plain", "resnet18", "resnet50v2", "efficientnetv2-b0", "convnext_tiny", "mit_b0")
 LARGER = tuple(name for name in ENCODERS if name not in SMALLEST)
+SAVED = ("plain", "resnet18", "mit_b0")  # with layers of each kind of ours
 EVERY = (*SMALLEST, *(pytest.param(name, marks=pytest.mark.slow) for name in LARGER))
 SIZE, BANDS = 64, 7
 
@@ -76,7 +77,10 @@ def test_resnet18_multiplies_as_often_as_the_one_of_torchvision() -> None:
     assert model_cost(encoder("resnet18")).macs == published * SIZE**2 // 224**2 + four_bands_more
 
 
-@pytest.mark.parametrize(("output_stride", "size", "bands"), [(16, SIZE, BANDS), (8, 32, 1)])
+@pytest.mark.parametrize(
+    ("output_stride", "size", "bands"),
+    [(16, SIZE, BANDS), pytest.param(8, 32, 1, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("name", EVERY)
 def test_beyond_the_output_stride_levels_keep_their_size_and_only_the_deepest_stays(
     name: str, output_stride: int, size: int, bands: int
@@ -133,7 +137,10 @@ def test_every_variable_gets_a_gradient_if_all_levels_are_used(name: str) -> Non
             assert np.abs(gradient.numpy()).max() > 0, variable.path
 
 
-@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name in SAVED else pytest.mark.slow) for name in SMALLEST],
+)
 def test_an_encoder_loads_in_safe_mode_with_the_same_features_and_the_momentum_kept(
     name: str, tmp_path: Path
 ) -> None:

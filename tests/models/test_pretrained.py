@@ -110,6 +110,7 @@ def test_weights_of_keras_applications_give_the_features_of_its_own_model(tmp_pa
     np.testing.assert_allclose(own(images(3))[-1], expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
 
 
+@pytest.mark.slow
 def test_weights_of_convnext_survive_that_its_convolutions_become_depthwise(tmp_path: Path) -> None:
     library = shaken(
         keras.applications.ConvNeXtTiny(
@@ -224,7 +225,7 @@ def test_another_number_of_bands_is_refused(tmp_path: Path) -> None:
         from_file(tmp_path / "encoder.keras", ENCODERS["plain"], BAND_NAMES)
 
 
-@pytest.mark.parametrize("fusion", ["none", "concat"])
+@pytest.mark.parametrize("fusion", ["none", pytest.param("concat", marks=pytest.mark.slow)])
 def test_a_whole_model_is_refused_and_the_run_folder_asked_for(fusion: str, tmp_path: Path) -> None:
     model = build_model(ModelSpec.of(config(fusion=fusion), SIZE), "float32", 0)
     model.save(tmp_path / "best.keras")
@@ -306,6 +307,7 @@ def test_both_encoders_of_a_fusion_start_from_the_one_of_a_run_each_with_its_ban
     assert len(lines) == 2
 
 
+@pytest.mark.slow
 def test_a_run_with_fusion_gives_no_single_encoder(trained_run: Path, tmp_path: Path) -> None:
     fused = config(fusion="concat")
     run = tmp_path / "fused"
