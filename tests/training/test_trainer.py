@@ -297,7 +297,7 @@ def test_a_value_that_makes_no_sense_is_refused_by_the_name_of_its_flag(
 
 
 def test_ten_tiles_are_learnt_by_heart_in_sixty_steps(built_data: Path, tmp_path: Path) -> None:
-    config = tiny(built_data, tmp_path / "run", filters=8, epochs=30, batch=5, augment="none")
+    config = tiny(built_data, tmp_path / "run", filters=8, epochs=60, batch=10, augment="none")
     train(replace(config, learning_rate=1e-2), "a test")
     assert float(history(tmp_path / "run")[-1]["miou"]) > 0.9
 
