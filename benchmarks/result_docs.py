@@ -80,6 +80,10 @@ METRICS = tuple(
         ("recall", "recall"),
     )
 )
+WATCHED = (
+    Column("val mIoU, last epoch", "val.last_miou"),
+    Column("val mIoU, average", "val.ema_miou"),
+)
 TABLES: tuple[Table, ...] = (
     Table("unet", "unet", METRICS, splits=("test", "isolated")),
     Table(
@@ -94,6 +98,8 @@ TABLES: tuple[Table, ...] = (
         group=("seed",),
     ),
     Table("ladder", "ladder", METRICS, group=("bands",), splits=("val", "test")),
+    Table("ablation", "ablation", WATCHED, group=("augment", "loss", "context", "context_from", "windows")),
+    Table("augment-blocks", "augment_blocks", METRICS, group=("augment",), splits=("val", "test")),
 )
 
 
