@@ -9,7 +9,7 @@ of the page is written by hand and left as it is.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from mmls_tf.config import TrainConfig
 from mmls_tf.entry import config_from_flags, define_flags, option, run
 from mmls_tf.errors import UsageError
+from mmls_tf.reporting.rows import signed_text
 from mmls_tf.sweeping.plan import value_text
 from mmls_tf.sweeping.report import markdown
 from mmls_tf.sweeping.spread import number_text, spread, spread_text
@@ -68,6 +69,20 @@ class Table:
     over: tuple[str, ...] = ("seed",)
 
 
+@dataclass(frozen=True)
+class Changes:
+    """A table of what changes of the input cost, from what `mmls_tf.robustness` wrote of one run or more.
+
+    Attributes:
+      sources: title and file in docs/results, without .json, of each run.
+      rows: names of the changes.
+    """
+
+    name: str
+    sources: tuple[tuple[str, str], ...]
+    rows: tuple[str, ...]
+
+
 _DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
 METRICS = tuple(
     Column(title, f"evaluations.{{split}}.{name}")
@@ -84,7 +99,7 @@ WATCHED = (
     Column("val mIoU, last epoch", "val.last_miou"),
     Column("val mIoU, average", "val.ema_miou"),
 )
-TABLES: tuple[Table, ...] = (
+TABLES: tuple[Table | Changes, ...] = (
     Table("unet", "unet", METRICS, splits=("test", "isolated")),
     Table(
         "unet-seeds",
@@ -100,10 +115,19 @@ TABLES: tuple[Table, ...] = (
     Table("ladder", "ladder", METRICS, group=("bands",), splits=("val", "test")),
     Table("ablation", "ablation", WATCHED, group=("augment", "loss", "context", "context_from", "windows")),
     Table("augment-blocks", "augment_blocks", METRICS, group=("augment",), splits=("val", "test")),
+    Changes(
+        "robustness",
+        (("all", "robustness_all"), ("rgb+dem+slope", "robustness_rgb_dem_slope")),
+        (
+            *("red", "green", "blue", "elevation", "slope", "thermal inertia", "grayscale", "all optical"),
+            *("noise of 1 sd", "Gaussian of 4 px", "pixels 4 x 4", "optical x 1.3", "optical +40 DN"),
+            *("elevation +6000 m", "shift of R, G, B", "shift of elevation", "shift of both"),
+        ),
+    ),
 )
 
 
-def render(page: str, tables: Sequence[Table], results: Path) -> str:
+def render(page: str, tables: Sequence[Table | Changes], results: Path) -> str:
     """Returns the page with every table written anew.
 
     Raises:
@@ -117,7 +141,12 @@ def render(page: str, tables: Sequence[Table], results: Path) -> str:
             raise UsageError(
                 f"--page: expected a line {begin.strip()} and, below it, {end.strip()}; found them not"
             )
-        page = f"{head}{begin}\n{table_text(table, _runs(table, results))}\n\n{end}{tail}"
+        text = (
+            table_text(table, _runs(table, results))
+            if isinstance(table, Table)
+            else changes_text(table, results)
+        )
+        page = f"{head}{begin}\n{text}\n\n{end}{tail}"
     for line in page.splitlines():
         if line.startswith("<!-- begin ") and line.split()[2] not in {table.name for table in tables}:
             raise UsageError(f"--page: expected a table for {line}, found none in TABLES")
@@ -144,6 +173,33 @@ def table_text(table: Table, runs: Sequence[Mapping[str, Any]]) -> str:
             count = [] if single else [str(len(members))]
             rows.append([*key, *([split] if split else []), *cells, *count])
     return markdown(rows)
+
+
+def changes_text(table: Changes, results: Path) -> str:
+    """Returns a table in Markdown: the drop of mIoU by change and run, with its 95 % interval.
+
+    Raises:
+      UsageError: a file is missing, or no run was changed so.
+    """
+    columns = []
+    for _, source in table.sources:
+        path = results / f"{source}.json"
+        if not path.is_file():
+            raise UsageError(f"--results={results}: expected {path.name} for table {table.name}, found none")
+        columns.append(json.loads(path.read_text(encoding="utf-8")))
+    rows = [["change", *(f"drop, {title}" for title, _ in table.sources)]]
+    rows.append(["none: mIoU", *(_with_interval(one["clean"], "value", number_text) for one in columns)])
+    for name in table.rows:
+        found = [next((row for row in one["changes"] if row["name"] == name), None) for one in columns]
+        if not any(found):
+            raise UsageError(f"table {table.name}: expected a run under the change {name!r}, found none")
+        rows.append([name, *(_with_interval(row, "drop", signed_text) if row else "-" for row in found)])
+    return markdown(rows)
+
+
+def _with_interval(row: Mapping[str, Any], name: str, text: Callable[[float], str]) -> str:
+    low, high = (text(end) for end in row["interval" if name == "value" else f"{name}_interval"])
+    return f"{text(row[name])} [{low} to {high}]"
 
 
 def _runs(table: Table, results: Path) -> list[Mapping[str, Any]]:

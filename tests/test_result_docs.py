@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.result_docs import METRICS, TABLES, Column, Table, render, table_text
+from benchmarks.result_docs import METRICS, TABLES, Changes, Column, Table, render, table_text
 from mmls_tf.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -144,3 +144,26 @@ def test_an_undefined_figure_is_an_error(results: Path) -> None:
     (results / "a.json").write_text(json.dumps({"runs": [entry(0, None)]}))
     with pytest.raises(UsageError, match="found None"):
         render(PAGE, [Table("a", "a", METRICS[:1], splits=("test",))], results)
+
+
+def test_what_changes_cost_stands_by_run_with_intervals_and_a_dash_where_it_does_not_apply(
+    tmp_path: Path,
+) -> None:
+    def made(*names: str) -> str:
+        rows = [{"name": name, "drop": 0.125, "drop_interval": [-0.25, 0.5]} for name in names]
+        return json.dumps({"clean": {"value": 0.75, "interval": [0.5, 1.0]}, "changes": rows})
+
+    (tmp_path / "one.json").write_text(made("blur", "gray"))
+    (tmp_path / "two.json").write_text(made("blur"))
+    table = Changes("a", (("first", "one"), ("second", "two")), ("blur", "gray"))
+    text = render(PAGE.format(""), [table], tmp_path).partition("begin a -->")[2].partition("<!-- end")[0]
+    assert cells(text.strip()) == [
+        ["change", "drop, first", "drop, second"],
+        ["none: mIoU", ".750 [.500 to 1.000]", ".750 [.500 to 1.000]"],
+        ["blur", "+.125 [\N{MINUS SIGN}.250 to +.500]", "+.125 [\N{MINUS SIGN}.250 to +.500]"],
+        ["gray", "+.125 [\N{MINUS SIGN}.250 to +.500]", "-"],
+    ]
+    with pytest.raises(UsageError, match="expected a run under the change 'noise', found none"):
+        render(PAGE.format(""), [Changes("a", (("first", "one"),), ("noise",))], tmp_path)
+    with pytest.raises(UsageError, match=r"expected three\.json for table a, found none"):
+        render(PAGE.format(""), [Changes("a", (("third", "three"),), ("blur",))], tmp_path)

@@ -196,7 +196,7 @@ def _part(rows: Sequence[Row], split: str) -> Section:
     blocks: list[Block] = (
         []
         if any(row.evaluations(split) for row in rows)
-        else [Paragraph(f"No evaluation on {split}: no run of this report was scored there.")]
+        else [Paragraph(f"No run of this report was scored on {split} as it is: alone, at threshold 0.5.")]
     )
     if split == "val":
         blocks.append(Paragraph("Val chose the best epoch, and thresholds and temperatures: it flatters."))

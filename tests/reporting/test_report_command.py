@@ -174,7 +174,7 @@ def test_runs_without_any_evaluation_give_a_page_that_says_so(tmp_path: Path) ->
     make(make_run(tmp_path / "run", splits=()), tmp_path / "out")
     page = read_page(tmp_path / "out")
     assert "No run has an evaluation" in page.text
-    assert "No evaluation on isolated: no run of this report was scored there." in page.text
+    assert "No run of this report was scored on isolated as it is: alone, at threshold 0.5." in page.text
     assert "No run has robustness results." in page.text
     assert "No runs that differ in --bands alone: no ladder." in page.text
 
