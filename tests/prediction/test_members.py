@@ -13,7 +13,7 @@ import pytest
 from mmls_tf.data.dataset import open_dataset
 from mmls_tf.data.tiles import Tile, read_tiles
 from mmls_tf.errors import DatasetError
-from mmls_tf.prediction.member import load_member, mean_probability, require_fit
+from mmls_tf.prediction.member import load_member, mean_probability, predict_logits, require_fit
 from mmls_tf.prediction.tiles import predict_tiles
 from mmls_tf.training.run_folder import RunFolder
 
@@ -96,3 +96,19 @@ def test_a_band_table_other_than_the_runs_is_refused_by_the_band(own_data: Path,
     path.write_text(json.dumps(fields))
     with pytest.raises(DatasetError, match=r"expected 7 bands.*found 3"):
         require_fit(open_dataset(own_data), member)
+
+
+def test_an_image_alone_is_predicted_as_it_is_among_others(trained_run: Path) -> None:
+    sizes = []
+
+    class Watched:
+        def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
+            sizes.append(len(images))
+            return np.asarray(member.model.predict_on_batch(images))
+
+    member = load_member(trained_run, "best", "tensorflow")
+    images = np.random.default_rng(0).normal(size=(3, 32, 32, 7)).astype(np.float32)
+    alone = predict_logits(Watched(), images[:1])
+    assert alone.shape == (1, 32, 32)
+    np.testing.assert_allclose(alone, predict_logits(member.model, images)[:1], rtol=1e-4, atol=1e-5)
+    assert sizes == [2], "one image alone takes oneDNN ten times as long"
