@@ -51,7 +51,8 @@ def evaluate(config: EvaluateConfig, command: str) -> dict[str, Any]:
     verify_splits(dataset, [config.split])
     ledgers: list[Path] = []
     if config.split == "isolated":
-        ledgers = [*(member.folder.ledger for member in members), dataset.root / "isolated" / LEDGER_NAME]
+        runs = dict.fromkeys(member.folder.ledger for member in members)  # a run given twice looks once
+        ledgers = [*runs, dataset.root / "isolated" / LEDGER_NAME]
     ledger.require_writable(ledgers)
     theirs = other_counts(config, dataset) if config.against else None
     dealt = as_dealt(members[0], dataset)

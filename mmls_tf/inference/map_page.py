@@ -38,8 +38,8 @@ def write_map_page(
 ) -> None:
     """Writes the page; it needs nothing beside it and asks nothing of any network.
 
-    Outlines are no finer than half a cell of the picture. Of the landslides, the
-    largest 10 000 are drawn and the largest 500 are in the table.
+    Outlines are no finer than half a cell of the picture. Of the landslides, the largest 10 000 are drawn and the
+    largest 500 are in the table.
 
     Args:
       base: the scene with the landslides of the mask.
