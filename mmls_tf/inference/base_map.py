@@ -31,21 +31,19 @@ _GROUNDS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 @dataclass(frozen=True)
-class BaseMap:
-    """A scene reduced to cells.
+class Ground:
+    """What a scene looks like, reduced to cells.
 
     Attributes:
       cells: how many pixels make a cell, and how many cells there are.
       ground: uint8 [rows, columns] or, in colours, [rows, columns, 3].
       known: bool [rows, columns], where the ground has data.
-      landslide: float32 [rows, columns], the share of landslide among the predicted pixels; NaN where there are none.
       subject: what the ground shows, in words.
     """
 
     cells: Cells
     ground: ByteArray
     known: npt.NDArray[np.bool_]
-    landslide: FloatArray
     subject: str
 
     @property
@@ -54,10 +52,33 @@ class BaseMap:
         return self.ground.ndim == 3
 
 
-def read_base_map(scene: MapScene, mask: Path, most: int = MOST_CELLS) -> BaseMap:
-    """Reads a scene and its mask, window by window, into at most `most` cells a side.
+@dataclass(frozen=True)
+class BaseMap(Ground):
+    """The same with what was predicted.
 
-    Memory does not grow with the scene.
+    Attributes:
+      landslide: float32 [rows, columns], the share of landslide among the predicted pixels; NaN where there are none.
+    """
+
+    landslide: FloatArray
+
+
+def read_ground(scene: MapScene, most: int = MOST_CELLS) -> Ground:
+    """Reads a scene, window by window, into at most `most` cells a side; memory does not grow with the scene."""
+    cells = cells_of(scene, most)
+    for subject, names in _GROUNDS:
+        if set(names) <= set(scene.order):
+            bands = band_overview(scene, names, cells)
+            known: npt.NDArray[np.bool_] = ~np.isnan(bands.sum(axis=0))
+            if known.any():
+                ground = _shaded(bands[0], scene, cells) if names == ("dem",) else _stretched(bands, known)
+                return Ground(cells, ground, known, subject)
+    empty = np.zeros((cells.rows, cells.columns), np.uint8)
+    return Ground(cells, empty, empty > 0, "no data")
+
+
+def with_landslides(ground: Ground, scene: MapScene, mask: Path) -> BaseMap:
+    """Reads a scene's mask into the cells of its ground, window by window.
 
     Args:
       mask: uint8 raster on the grid of the scene: 1 landslide, 0 none, 255 no data.
@@ -65,17 +86,8 @@ def read_base_map(scene: MapScene, mask: Path, most: int = MOST_CELLS) -> BaseMa
     Raises:
       RasterError: the mask cannot be read, or is of another size.
     """
-    cells = cells_of(scene, most)
-    landslide = share_overview(mask, scene, cells)
-    for subject, names in _GROUNDS:
-        if set(names) <= set(scene.order):
-            bands = band_overview(scene, names, cells)
-            known: npt.NDArray[np.bool_] = ~np.isnan(bands.sum(axis=0))
-            if known.any():
-                ground = _shaded(bands[0], scene, cells) if names == ("dem",) else _stretched(bands, known)
-                return BaseMap(cells, ground, known, landslide, subject)
-    empty = np.zeros((cells.rows, cells.columns), np.uint8)
-    return BaseMap(cells, empty, empty > 0, landslide, "no data")
+    landslide = share_overview(mask, scene, ground.cells)
+    return BaseMap(ground.cells, ground.ground, ground.known, ground.subject, landslide)
 
 
 def _shaded(dem: FloatArray, scene: MapScene, cells: Cells) -> ByteArray:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from mmls_tf.inference.base_map import read_base_map
+from mmls_tf.inference.base_map import read_ground, with_landslides
 from mmls_tf.inference.inventory import Inventory, InventoryOptions, write_inventory
 from mmls_tf.inference.layers import LANDSLIDE, PROBABILITY
 from mmls_tf.inference.map_folder import MapFolder
@@ -33,28 +34,31 @@ def write_products(
       The record.
     """
     target = folder.products
-    mask = target / "mask.tif"
+    mask, polygons = target / "mask.tif", target / "landslides.gpkg"
     shutil.rmtree(target, ignore_errors=True)  # of an attempt that was killed here
     target.mkdir()
-    write_cog(folder.probability, target / "probability.tif", PROBABILITY)
-    if scene.grid is None:
-        write_cog(folder.detected, mask, LANDSLIDE)
-        write_quicklook(read_base_map(scene, mask), None, target / "quicklook.png")
-        return describe(None)
-    cleaned, polygons = folder.partial / "cleaned.tif", target / "landslides.gpkg"
-    inventory = write_inventory(
-        probability=folder.probability,
-        detected=folder.detected,
-        scene=scene,
-        options=options,
-        mask=cleaned,
-        geopackage=polygons,
-    )
-    write_cog(cleaned, mask, LANDSLIDE)
-    base = read_base_map(scene, mask)
+    inventory, final = None, folder.detected
+    # GDAL and NumPy leave Python's lock alone, so that on two cores both halves take as long as one.
+    with ThreadPoolExecutor(1, "products") as other:
+        ground = other.submit(read_ground, scene)
+        stored = other.submit(write_cog, folder.probability, target / "probability.tif", PROBABILITY)
+        if scene.grid is not None:
+            final = folder.partial / "cleaned.tif"
+            inventory = write_inventory(
+                probability=folder.probability,
+                detected=folder.detected,
+                scene=scene,
+                options=options,
+                mask=final,
+                geopackage=polygons,
+            )
+        write_cog(final, mask, LANDSLIDE)
+        base = with_landslides(ground.result(), scene, final)
+        stored.result()
     write_quicklook(base, scene.grid, target / "quicklook.png")
     record = describe(inventory)
-    write_map_page(base, scene.grid, inventory, page_facts(record), target / "map.html", polygons)
+    if scene.grid is not None and inventory is not None:
+        write_map_page(base, scene.grid, inventory, page_facts(record), target / "map.html", polygons)
     return record
 
 

@@ -39,9 +39,10 @@ def write_quicklook(base: BaseMap, grid: Grid | None, target: Path) -> None:
       grid: of the scene; None: it has no place.
     """
     figure, axes = _frame(base)
-    _draw(axes, base)
+    picture = painted(base)
+    _draw(axes, base, picture)
     _label_edges(axes, base, grid)
-    _explain(figure, axes, base, grid)
+    _explain(figure, axes, base, grid, gaps=bool((picture[..., 3] == 0).any()))
     partial = target.with_name(f".{target.name}.partial")
     figure.savefig(partial, dpi=_DPI, format="png", metadata={"Software": None})
     partial.replace(target)
@@ -81,11 +82,11 @@ def _frame(base: BaseMap) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _draw(axes: Axes, base: BaseMap) -> None:
+def _draw(axes: Axes, base: BaseMap, picture: ByteArray) -> None:
     rows, columns = base.cells.rows, base.cells.columns
     axes.patch.set(facecolor="#f2f2f2", hatch="////", edgecolor="#c4c8cc", linewidth=0)
     extent = (0, columns, rows, 0)
-    axes.imshow(painted(base), extent=extent, interpolation="nearest", aspect="auto")
+    axes.imshow(picture, extent=extent, interpolation="nearest", aspect="auto")
     share = np.where(np.isnan(base.landslide), 0.0, base.landslide)
     if min(rows, columns) > 1 and share.max() > 0.5 > share.min():
         line = (ON_COLOURS if base.in_colours else ON_GRAY)[1]
@@ -136,7 +137,7 @@ def _label_edges(axes: Axes, base: BaseMap, grid: Grid | None) -> None:
         axis.set_tick_params(labelsize=9, colors=PRINTED_INK)
 
 
-def _explain(figure: Figure, axes: Axes, base: BaseMap, grid: Grid | None) -> None:
+def _explain(figure: Figure, axes: Axes, base: BaseMap, grid: Grid | None, gaps: bool) -> None:
     """Adds title, legend and, where the scene has a place, a scale bar and north."""
     from matplotlib.patches import Patch
 
@@ -148,7 +149,7 @@ def _explain(figure: Figure, axes: Axes, base: BaseMap, grid: Grid | None) -> No
     figure.text(box.x0, box.y1 + 10 / height, f"on {_ground_text(base)}", size=9, **title)
     tint = OPACITY * _rgb(fill) + (1.0 - OPACITY) * 180.0  # as over even ground
     entries = [Patch(facecolor=tuple(tint / 255.0), edgecolor=line, label="landslide")]
-    if (painted(base)[..., 3] == 0).any():
+    if gaps:
         hatched: dict[str, Any] = {"facecolor": "#f2f2f2", "edgecolor": "#a0a6ac", "hatch": "/////"}
         entries.append(Patch(**hatched, label="no prediction"))
     figure.legend(

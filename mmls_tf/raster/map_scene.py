@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ _PIXEL_TOLERANCE = 0.01  # a tile of 128 pixels is then 1.3 pixels longer or sho
 
 @dataclass(frozen=True)
 class MapScene:
-    """An open scene.
+    """An open scene, which several threads may read; they take turns, since a dataset of GDAL serves one at a time.
 
     Attributes:
       datasets: one GDAL dataset of all bands, or one a band where they are brought to another grid.
@@ -41,6 +42,7 @@ class MapScene:
       resampled_from_m: the pixel size of the file where pixels were brought to another, else None.
       files: that it is read from.
       notes: what cannot be told from the files, for the user.
+      turn: held while a window is read.
     """
 
     datasets: tuple[Any, ...]
@@ -52,12 +54,17 @@ class MapScene:
     resampled_from_m: float | None = None
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    turn: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     def read(self, window: Window) -> FloatArray:
         """Returns raw values in the challenge's band order, float32 [7, height, width], `NODATA` where missing.
 
         The window may reach beyond the scene.
         """
+        with self.turn:
+            return self._read(window)
+
+    def _read(self, window: Window) -> FloatArray:
         outside = float(NODATA)
         parts = [read_window(dataset, window, outside) for dataset in self.datasets]
         pixels = marked(np.concatenate(parts) if len(parts) > 1 else parts[0], self.nodata)
@@ -72,10 +79,12 @@ class MapScene:
 
 @dataclass(frozen=True)
 class StackedScene(MapScene):
-    """A scene with a file a band, brought onto the grid of the elevation; `datasets` and `order` go together."""
+    """A scene with a file a band, brought onto the grid of the elevation; `datasets` and `order` go together.
 
-    def read(self, window: Window) -> FloatArray:
-        """As `MapScene.read`, with the slope of the elevation where there is no file of it."""
+    Where there is no file of the slope, it is that of the elevation.
+    """
+
+    def _read(self, window: Window) -> FloatArray:
         assert self.grid is not None
         return read_stacked(dict(zip(self.order, self.datasets, strict=True)), self.grid, window)
 

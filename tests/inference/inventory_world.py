@@ -13,6 +13,7 @@ from osgeo import gdal, ogr
 from scipy import ndimage
 
 from mmls_tf.bands import BAND_NAMES
+from mmls_tf.inference.base_map import MOST_CELLS, BaseMap, read_ground, with_landslides
 from mmls_tf.inference.inventory import Inventory, InventoryOptions, write_inventory
 from mmls_tf.raster.grid import Grid
 from mmls_tf.raster.map_scene import MapScene
@@ -24,6 +25,10 @@ ogr.UseExceptions()
 RADIUS_KM = 3396.19
 NORTH_WEST = (-5187302.3444, 851619.2345)
 Bytes = npt.NDArray[np.uint8]
+
+
+def base_map_of(scene: MapScene, mask: Path, most: int = MOST_CELLS) -> BaseMap:
+    return with_landslides(read_ground(scene, most), scene, mask)
 
 
 def grid_of_size(height: int, width: int, corner: tuple[float, float] = NORTH_WEST) -> Grid:

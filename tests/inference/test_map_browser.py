@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from headless import CHROMIUM, NO_CHROMIUM, Browser
-from inventory_world import blobs, grid_of_size, make, memory_scene
+from inventory_world import base_map_of, blobs, grid_of_size, make, memory_scene
 
-from mmls_tf.inference.base_map import read_base_map
 from mmls_tf.inference.map_page import write_map_page
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
@@ -32,7 +31,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = make(folder, mask, scene=scene)
     facts = {"Remark": "</script><b onclick=alert(1)>"}
     assert scene.grid is not None
-    base = read_base_map(scene, made.mask_path)
+    base = base_map_of(scene, made.mask_path)
     write_map_page(base, scene.grid, made.inventory, facts, folder / "map.html", made.geopackage)
     return folder / "map.html"
 

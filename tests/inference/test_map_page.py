@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from inventory_world import Made, blobs, grid_of_size, make, memory_scene
+from inventory_world import Made, base_map_of, blobs, grid_of_size, make, memory_scene
 from PIL import Image
 from scipy import ndimage
 
 from mmls_tf.inference import map_page, map_table
-from mmls_tf.inference.base_map import read_base_map
 from mmls_tf.inference.map_page import write_map_page
 from mmls_tf.raster.map_scene import MapScene
 from mmls_tf.raster.raster import RasterError
@@ -82,7 +81,7 @@ def page_of(
     folder: Path, made: Made, scene: MapScene, facts: dict[str, str] | None = None, most: int = 1800
 ) -> Reader:
     assert scene.grid is not None
-    base, target = read_base_map(scene, made.mask_path, most), folder / "map.html"
+    base, target = base_map_of(scene, made.mask_path, most), folder / "map.html"
     write_map_page(base, scene.grid, made.inventory, facts or FACTS, target, made.geopackage)
     return Reader((folder / "map.html").read_text(encoding="utf-8"))
 
@@ -207,7 +206,7 @@ def test_the_picture_is_the_relief_without_what_is_not_known(tmp_path: Path) -> 
     assert (image.mode, image.size) == ("LA", (50, 40))
     pixels = np.asarray(image)
     np.testing.assert_array_equal(pixels[..., 1] == 0, mask == 255)
-    base = read_base_map(scene, made.mask_path, 100)
+    base = base_map_of(scene, made.mask_path, 100)
     np.testing.assert_array_equal(pixels[:, :40, 0], base.ground[:, :40])
 
 

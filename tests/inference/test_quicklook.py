@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from inventory_world import blobs, grid_of_size, memory_scene, write_bytes
+from inventory_world import base_map_of, blobs, grid_of_size, memory_scene, write_bytes
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
@@ -18,7 +18,6 @@ from osgeo import gdal, osr
 from scipy import ndimage
 
 from mmls_tf.inference import base_map
-from mmls_tf.inference.base_map import read_base_map
 from mmls_tf.inference.quicklook import painted, round_length, write_quicklook
 from mmls_tf.raster import overview
 from mmls_tf.raster.graticule import degree_extent, degree_text, ground_width_m
@@ -68,7 +67,7 @@ def by_gdaldem(folder: Path, dem: np.ndarray, pixel_m: float) -> np.ndarray:
 
 
 def draw(scene: MapScene, mask: Path, target: Path) -> None:
-    write_quicklook(read_base_map(scene, mask), scene.grid, target)
+    write_quicklook(base_map_of(scene, mask), scene.grid, target)
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ def words_of(figure: Figure) -> list[str]:
 def test_the_relief_is_that_of_gdaldem(tmp_path: Path) -> None:
     dem = relief(60, 90)
     dem[20:25, 30:40] = NODATA
-    base = read_base_map(scene_of(dem), mask_of(tmp_path, np.zeros((60, 90))), 100)
+    base = base_map_of(scene_of(dem), mask_of(tmp_path, np.zeros((60, 90))), 100)
     expected = by_gdaldem(tmp_path, dem, 232.0)
     assert base.ground.std() > 20
     np.testing.assert_array_equal(base.ground, expected)
@@ -101,7 +100,7 @@ def test_the_relief_is_that_of_gdaldem(tmp_path: Path) -> None:
 
 def test_a_reduced_relief_is_that_of_mean_elevations(tmp_path: Path) -> None:
     dem = relief(60, 90)
-    base = read_base_map(scene_of(dem), mask_of(tmp_path, np.zeros((60, 90))), 30)
+    base = base_map_of(scene_of(dem), mask_of(tmp_path, np.zeros((60, 90))), 30)
     assert (base.cells.factor, base.cells.rows, base.cells.columns) == (3, 20, 30)
     means = dem.reshape(20, 3, 30, 3).mean(axis=(1, 3), dtype=np.float64).astype(np.float32)
     expected = by_gdaldem(tmp_path, means, 3 * 232.0)
@@ -146,7 +145,7 @@ def test_no_more_than_a_window_is_read_at_once(tmp_path: Path, monkeypatch: pyte
         "read",
         lambda scene, window: sizes.append((window.width, window.height)) or read(scene, window),
     )
-    read_base_map(scene_of(relief(90, 130)), mask_of(tmp_path, np.zeros((90, 130))), 20)
+    base_map_of(scene_of(relief(90, 130)), mask_of(tmp_path, np.zeros((90, 130))), 20)
     assert len(sizes) > 10
     assert np.max(sizes) <= 32
 
@@ -156,7 +155,7 @@ def test_landslides_are_tinted_and_what_has_no_data_is_transparent(tmp_path: Pat
     dem[:5] = NODATA
     mask = np.zeros((40, 50), np.uint8)
     mask[10:20, 15:30], mask[:, 45:] = 1, 255
-    base = read_base_map(scene_of(dem), mask_of(tmp_path, mask), 100)
+    base = base_map_of(scene_of(dem), mask_of(tmp_path, mask), 100)
     picture = painted(base).astype(int)
     np.testing.assert_array_equal(picture[..., 3] > 0, (mask != 255) & (dem != NODATA))
     orange = picture[..., 0] - picture[..., 2] > 40
@@ -229,7 +228,7 @@ def test_without_an_elevation_other_bands_are_drawn(
     rng = np.random.default_rng(3)
     bands = {name: rng.uniform(0, 200, (40, 50)) for name in names}
     scene = memory_scene(grid_of_size(40, 50), bands, names)
-    base = read_base_map(scene, mask_of(tmp_path, np.ones((40, 50))), 100)
+    base = base_map_of(scene, mask_of(tmp_path, np.ones((40, 50))), 100)
     assert (base.subject, base.in_colours) == (subject, coloured)
     picture = painted(base).astype(int)
     bluer = (picture[..., 2] > picture[..., 0]).mean()
@@ -239,7 +238,7 @@ def test_without_an_elevation_other_bands_are_drawn(
 def test_an_elevation_without_data_counts_as_none(tmp_path: Path) -> None:
     bands = {"dem": np.full((40, 50), NODATA), "gray": np.random.default_rng(0).uniform(0, 200, (40, 50))}
     scene = memory_scene(grid_of_size(40, 50), bands, ("dem", "gray"))
-    assert read_base_map(scene, mask_of(tmp_path, np.zeros((40, 50))), 100).subject == "gray band"
+    assert base_map_of(scene, mask_of(tmp_path, np.zeros((40, 50))), 100).subject == "gray band"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (300, 2), (50, 5000)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from map_world import NODATA, ORDER, TRANSFORM, WKT, moved, read, scene_pixels, 
 from osgeo import gdal
 
 from mmls_tf.errors import InputError, MmlsError, UsageError
+from mmls_tf.raster import map_scene
 from mmls_tf.raster.geotiff import same_crs
 from mmls_tf.raster.map_scene import MapScene, open_scene_files
 from mmls_tf.raster.scene_files import find_scene
@@ -49,6 +52,25 @@ def test_one_raster_is_read_as_it_is(scene_file: Path, pixels: np.ndarray) -> No
     assert scene.grid.geotransform == TRANSFORM
     assert same_crs(scene.grid.crs_wkt, WKT)
     assert scene.files == (str(scene_file),)
+
+
+def test_threads_take_turns_since_a_dataset_of_gdal_serves_one_at_a_time(
+    scene_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, inside, most = opened(scene_file), [0], [0]
+
+    def slow(dataset: object, window: Window, outside: float) -> np.ndarray:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.005)
+        inside[0] -= 1
+        return np.zeros((7, window.height, window.width), np.float32)
+
+    monkeypatch.setattr(map_scene, "read_window", slow)
+    with ThreadPoolExecutor(4) as threads:
+        read_all = list(threads.map(scene.read, [Window(0, 0, 4, 4)] * 12))
+    assert len(read_all) == 12
+    assert most == [1]
 
 
 def test_descriptions_or_the_flag_tell_another_order_of_bands(pixels: np.ndarray, tmp_path: Path) -> None:
