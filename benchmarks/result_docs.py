@@ -1,89 +1,50 @@
-"""Writes the tables of docs/results.md from docs/results/*.json, which `mmls_tf.results` collects.
+"""Writes the tables of docs/*.md from docs/results/*.json, which benchmarks and `mmls_tf.results` write.
 
-    python -m benchmarks.result_docs [--page=docs/results.md] [--results=docs/results]
+    python -m benchmarks.result_docs [--docs=docs] [--results=docs/results]
 
-A table of the page stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; `TABLES` says what is in it. The rest
-of the page is written by hand and left as it is.
+A table of a page stands between `<!-- begin NAME -->` and `<!-- end NAME -->`; `PAGES` says what is in it. The rest
+of a page is written by hand and left as it is.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
-from mmls_tf.config import TrainConfig
+from benchmarks.measured_tables import (
+    Measured,
+    builder_rows,
+    evaluation_rows,
+    inventory_rows,
+    scene_rows,
+    seam_rows,
+)
+from benchmarks.result_tables import Changes, Column, Table
 from mmls_tf.entry import config_from_flags, define_flags, option, run
 from mmls_tf.errors import UsageError
-from mmls_tf.reporting.rows import signed_text
-from mmls_tf.sweeping.plan import value_text
-from mmls_tf.sweeping.report import markdown
-from mmls_tf.sweeping.spread import number_text, spread, spread_text
 
 
 @dataclass(frozen=True)
 class DocsConfig:
     """Where to read and write."""
 
-    page: str = option("docs/results.md", "Page whose tables are written anew.")
+    docs: str = option("docs", "Folder of the pages whose tables are written anew.")
     results: str = option("docs/results", "Folder of the JSON files.")
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of figures.
+class Rendered(Protocol):
+    """A table of a page."""
 
-    Attributes:
-      path: where in a run's entry, keys joined by dots; {split} becomes that of the row.
-      divisor: what the figure is divided by, as 60 for minutes.
-      digits: behind the decimal point.
-    """
+    @property
+    def name(self) -> str:
+        """Of its markers."""
 
-    title: str
-    path: str
-    divisor: float = 1.0
-    digits: int = 3
+    def text(self, results: Path) -> str:
+        """Returns it in Markdown, from the files of a folder."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table of the page: a row for each group of runs, and for each split if there are any.
-
-    Attributes:
-      name: of its markers.
-      source: file in docs/results, without .json.
-      group: flags of mmls_tf.train (or seed) by whose values runs are grouped, in the order of the file.
-      splits: a row for each of them in every group.
-      where: values of flags that a run must have to be in the table.
-      over: flags in which runs of one row may differ, and do: its figures are means over them.
-    """
-
-    name: str
-    source: str
-    columns: tuple[Column, ...]
-    group: tuple[str, ...] = ()
-    splits: tuple[str, ...] = ()
-    where: tuple[tuple[str, Any], ...] = ()
-    over: tuple[str, ...] = ("seed",)
-
-
-@dataclass(frozen=True)
-class Changes:
-    """A table of what changes of the input cost, from what `mmls_tf.robustness` wrote of one run or more.
-
-    Attributes:
-      sources: title and file in docs/results, without .json, of each run.
-      rows: names of the changes.
-    """
-
-    name: str
-    sources: tuple[tuple[str, str], ...]
-    rows: tuple[str, ...]
-
-
-_DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
 METRICS = tuple(
     Column(title, f"evaluations.{{split}}.{name}")
     for title, name in (
@@ -99,7 +60,7 @@ WATCHED = (
     Column("val mIoU, last epoch", "val.last_miou"),
     Column("val mIoU, average", "val.ema_miou"),
 )
-TABLES: tuple[Table | Changes, ...] = (
+_RESULTS: tuple[Rendered, ...] = (
     Table("unet", "unet", METRICS, splits=("test", "isolated")),
     Table(
         "unet-seeds",
@@ -124,10 +85,18 @@ TABLES: tuple[Table | Changes, ...] = (
             *("elevation +6000 m", "shift of R, G, B", "shift of elevation", "shift of both"),
         ),
     ),
+    Measured("seams", ("seams_isolated", "seams_test"), seam_rows),
+    Measured("inventory", ("inventory",), inventory_rows),
+    Measured("builder", ("builder",), builder_rows),
+    Measured("evaluation", ("evaluation",), evaluation_rows),
 )
+PAGES: dict[str, tuple[Rendered, ...]] = {
+    "results.md": _RESULTS,
+    "mapping.md": (Measured("scene", ("scene",), scene_rows),),
+}
 
 
-def render(page: str, tables: Sequence[Table | Changes], results: Path) -> str:
+def render(page: str, tables: Sequence[Rendered], results: Path) -> str:
     """Returns the page with every table written anew.
 
     Raises:
@@ -139,146 +108,24 @@ def render(page: str, tables: Sequence[Table | Changes], results: Path) -> str:
         _, closed, tail = rest.partition(end)
         if not found or not closed:
             raise UsageError(
-                f"--page: expected a line {begin.strip()} and, below it, {end.strip()}; found them not"
+                f"--docs: expected a line {begin.strip()} and, below it, {end.strip()}; found them not"
             )
-        text = (
-            table_text(table, _runs(table, results))
-            if isinstance(table, Table)
-            else changes_text(table, results)
-        )
-        page = f"{head}{begin}\n{text}\n\n{end}{tail}"
+        page = f"{head}{begin}\n{table.text(results)}\n\n{end}{tail}"
     for line in page.splitlines():
         if line.startswith("<!-- begin ") and line.split()[2] not in {table.name for table in tables}:
-            raise UsageError(f"--page: expected a table for {line}, found none in TABLES")
+            raise UsageError(f"--docs: expected a table for {line}, found none in PAGES")
     return page
-
-
-def table_text(table: Table, runs: Sequence[Mapping[str, Any]]) -> str:
-    """Returns a table in Markdown: mean ± sample standard deviation; the figures alone where each group is a seed.
-
-    Raises:
-      UsageError: a run has no such figure, or runs of a row are no repetitions of one another.
-    """
-    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for entry in runs:
-        groups.setdefault(tuple(value_text(_flag(entry, name)) for name in table.group), []).append(entry)
-    single = "seed" in table.group
-    split_title = ["split"] if table.splits else []
-    count_title = [] if single else ["n"]
-    rows = [[*table.group, *split_title, *(column.title for column in table.columns), *count_title]]
-    for key, members in groups.items():
-        _require_alike(table, members)
-        for split in table.splits or ("",):
-            cells = [_cell(table, column, members, split, single) for column in table.columns]
-            count = [] if single else [str(len(members))]
-            rows.append([*key, *([split] if split else []), *cells, *count])
-    return markdown(rows)
-
-
-def changes_text(table: Changes, results: Path) -> str:
-    """Returns a table in Markdown: the drop of mIoU by change and run, with its 95 % interval.
-
-    Raises:
-      UsageError: a file is missing, or no run was changed so.
-    """
-    columns = []
-    for _, source in table.sources:
-        path = results / f"{source}.json"
-        if not path.is_file():
-            raise UsageError(f"--results={results}: expected {path.name} for table {table.name}, found none")
-        columns.append(json.loads(path.read_text(encoding="utf-8")))
-    rows = [["change", *(f"drop, {title}" for title, _ in table.sources)]]
-    rows.append(["none: mIoU", *(_with_interval(one["clean"], "value", number_text) for one in columns)])
-    for name in table.rows:
-        found = [next((row for row in one["changes"] if row["name"] == name), None) for one in columns]
-        if not any(found):
-            raise UsageError(f"table {table.name}: expected a run under the change {name!r}, found none")
-        rows.append([name, *(_with_interval(row, "drop", signed_text) if row else "-" for row in found)])
-    return markdown(rows)
-
-
-def _with_interval(row: Mapping[str, Any], name: str, text: Callable[[float], str]) -> str:
-    low, high = (text(end) for end in row["interval" if name == "value" else f"{name}_interval"])
-    return f"{text(row[name])} [{low} to {high}]"
-
-
-def _runs(table: Table, results: Path) -> list[Mapping[str, Any]]:
-    path = results / f"{table.source}.json"
-    if not path.is_file():
-        raise UsageError(f"--results={results}: expected {path.name} for table {table.name}, found none")
-    entries = json.loads(path.read_text(encoding="utf-8"))["runs"]
-    chosen = [entry for entry in entries if all(_flag(entry, name) == value for name, value in table.where)]
-    if not chosen:
-        raise UsageError(f"{path}: expected runs for table {table.name}, found none with {dict(table.where)}")
-    return chosen
-
-
-def _flag(entry: Mapping[str, Any], name: str) -> Any:
-    if name not in _DEFAULTS:
-        raise UsageError(f"TABLES: expected flags of mmls_tf.train in group, where and over, found {name!r}")
-    return entry["seed"] if name == "seed" else entry["config"].get(name, _DEFAULTS[name])
-
-
-def _require_alike(table: Table, members: Sequence[Mapping[str, Any]]) -> None:
-    """Refuses a mean over runs that are not repetitions of one another."""
-    seen: list[Any] = []
-    for entry in members:
-        for what, here, there in (
-            ("flags", _settings(table, entry), _settings(table, members[0])),
-            ("data", entry["fingerprint"], members[0]["fingerprint"]),
-            ("evaluated weights", _weights(entry), _weights(members[0])),
-        ):
-            if here != there:
-                raise UsageError(
-                    f"{table.source}.json: expected {entry['name']} and {members[0]['name']}, in one row of table "
-                    f"{table.name}, to have the same {what}, found {here} and {there}; "
-                    "group by them, or choose by where"
-                )
-        place = [_flag(entry, name) for name in table.over]
-        if place in seen:
-            raise UsageError(
-                f"{table.source}.json: expected runs of table {table.name} to differ in {', '.join(table.over)}, found "
-                f"{entry['name']} to repeat {place}"
-            )
-        seen.append(place)
-
-
-def _settings(table: Table, entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in entry["config"].items() if name not in table.over}
-
-
-def _weights(entry: Mapping[str, Any]) -> dict[str, str]:
-    return {name: result["weights"] for name, result in entry["evaluations"].items()}
-
-
-def _cell(
-    table: Table, column: Column, members: Sequence[Mapping[str, Any]], split: str, single: bool
-) -> str:
-    path = column.path.format(split=split)
-    values = [_figure(table, entry, path) / column.divisor for entry in members]
-    if single and len(values) == 1:
-        return number_text(values[0], column.digits)
-    return spread_text(spread(values), column.digits)
-
-
-def _figure(table: Table, entry: Mapping[str, Any], path: str) -> float:
-    value: Any = entry
-    for key in path.split("."):
-        value = value.get(key) if isinstance(value, Mapping) else None
-    if not isinstance(value, int | float):
-        raise UsageError(
-            f"{table.source}.json: expected a number at {path} of run {entry['name']} for table {table.name}, found "
-            f"{value!r}"
-        )
-    return float(value)
 
 
 def main() -> None:
     """Reads, renders and writes."""
     config = config_from_flags(DocsConfig)
-    page = Path(config.page)
-    page.write_text(render(page.read_text(encoding="utf-8"), TABLES, Path(config.results)), encoding="utf-8")
-    print(f"Written: {config.page}")
+    for name, tables in PAGES.items():
+        page = Path(config.docs) / name
+        page.write_text(
+            render(page.read_text(encoding="utf-8"), tables, Path(config.results)), encoding="utf-8"
+        )
+        print(f"Written: {page}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Tables of docs/results.md: rendered from docs/results alone, and the committed page is what the script writes."""
+"""Tables of the docs: rendered from docs/results alone, and the committed pages are what the script writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.result_docs import METRICS, TABLES, Changes, Column, Table, render, table_text
+from benchmarks.measured_tables import (
+    Measured,
+    builder_rows,
+    evaluation_rows,
+    inventory_rows,
+    scene_rows,
+    seam_rows,
+)
+from benchmarks.result_docs import METRICS, PAGES, render
+from benchmarks.result_tables import Changes, Column, Table, table_text
 from mmls_tf.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -39,9 +48,10 @@ def results(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_committed_page_is_what_the_script_writes() -> None:
-    page = (ROOT / "docs/results.md").read_text(encoding="utf-8")
-    assert render(page, TABLES, ROOT / "docs/results") == page
+@pytest.mark.parametrize("name", PAGES)
+def test_the_committed_page_is_what_the_script_writes(name: str) -> None:
+    page = (ROOT / "docs" / name).read_text(encoding="utf-8")
+    assert render(page, PAGES[name], ROOT / "docs/results") == page
 
 
 def test_the_table_of_the_unet_has_the_means_and_deviations_of_its_three_seeds() -> None:
@@ -167,3 +177,69 @@ def test_what_changes_cost_stands_by_run_with_intervals_and_a_dash_where_it_does
         render(PAGE.format(""), [Changes("a", (("first", "one"),), ("noise",))], tmp_path)
     with pytest.raises(UsageError, match=r"expected three\.json for table a, found none"):
         render(PAGE.format(""), [Changes("a", (("third", "three"),), ("blur",))], tmp_path)
+
+
+def rounds(*values: float) -> dict[str, Any]:
+    return {"median": values[0], "rounds": list(values)}
+
+
+def test_a_table_of_scenes_has_medians_with_their_range_and_the_large_scene_below() -> None:
+    def ours(rate: float, ratio: float) -> dict[str, Any]:
+        return {
+            "megapixels_per_second": rounds(rate, rate - 0.1, rate + 0.1),
+            "whole / bare forward passes": rounds(ratio, ratio),
+            "peak_memory_mb": 1000,
+        }
+
+    scene = {
+        "scene": "20 rows x 20 columns",
+        **{f"mmls_tf, overlap {overlap}": ours(0.5, 1.25) for overlap in ("0.0", "0.5")},
+        **{f"PyTorch, overlap {o}": {"megapixels_per_second": rounds(0.4)} for o in ("0.0", "0.5")},
+        **{f"speed of mmls_tf / PyTorch, overlap {o}": rounds(1.25, 1.0, 1.5) for o in ("0.0", "0.5")},
+        "large scene": {
+            "size": "2000 rows x 1000 columns", "seconds": 4.0, "bare_seconds": 3.2, "peak_memory_mb": 900,
+        },
+    }  # fmt: skip
+    first, second, large = scene_rows(scene)[1:]
+    measured = [".50 (.40 to .60)", "1.25 (1.25)", ".40 (.40)", "1.25 (1.00 to 1.50)", "1000 MB"]
+    assert first == ["20 rows x 20 columns", "0", *measured]
+    assert second[1:] == ["0.5, the default", *measured]
+    assert large[1:4] == ["0", ".50 (one round)", "1.25"]
+    assert large[-1] == "900 MB"
+
+
+def test_a_table_of_seams_has_a_row_a_split_and_one_of_an_inventory_a_row_a_size() -> None:
+    def way(miou: float, ratio: float) -> dict[str, Any]:
+        return {"miou": miou, "mean_jump": {"ratio": ratio}}
+
+    seams = {"split": "test", "tiles": 56, "tile by tile": way(0.75, 4.5), "seamless": way(0.8125, 0.5)}
+    assert seam_rows(seams)[1:] == [["test", "56", ".750", ".812", "4.50", ".50"]]
+    counts = {"found": 3, "missed": 1, "right": 5, "false": 2}
+    sizes = ((0, 10), (10, 100), (100, None))
+    by_size = [{"from_km2": low, "below_km2": high, **counts} for low, high in sizes]
+    assert inventory_rows({"by_size": by_size, "landslides": counts})[1:] == [
+        [size, "4", "3", "7", "5"] for size in ("below 10 km2", "10 to 100 km2", "100 km2 or more", "all")
+    ]
+
+
+def test_tables_of_speed_have_ranges() -> None:
+    ratios = {"predict": [0.9, 1.0, 1.2], "count": [1.0, 1.1, 1.4]}
+    assert [row[1] for row in evaluation_rows({"ratio_to_bare": ratios})[1:]] == [
+        "1.00 (.90 to 1.20)",
+        "1.10 (1.00 to 1.40)",
+    ]
+    plain = {"tiles_per_second": 347.4, "seconds": [1.2, 1.5], "peak_mib": 793}
+    ours = {"tiles_per_second": 250.0, "seconds": [2.0], "peak_mib": 101, "speed_over_plain": [0.6, 0.7]}
+    assert builder_rows({"cores": 2, "plain": plain, "ours": ours})[1:] == [
+        ["plain", "347", "1.20 to 1.50", "", "793"],
+        ["ours", "250", "2.00", ".60 to .70", "101"],
+    ]
+
+
+def test_a_measurement_that_lacks_a_figure_is_named(tmp_path: Path) -> None:
+    table = Measured("a", ("one",), seam_rows)
+    with pytest.raises(UsageError, match=r"expected one\.json for table a, found none"):
+        render(PAGE, [table], tmp_path)
+    (tmp_path / "one.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"one\.json: expected 'split' for table a, found none"):
+        render(PAGE, [table], tmp_path)

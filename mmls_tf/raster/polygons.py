@@ -188,11 +188,18 @@ def simplified(shape: Any, tolerance: float) -> Any:
 
     The topology is kept: holes stay holes. Where GEOS gives no valid polygon, the outline stays as it is.
     """
-    from osgeo import ogr
+    from osgeo import gdal, ogr
 
     simpler = shape.SimplifyPreserveTopology(tolerance)
-    kept = simpler is not None and simpler.GetGeometryType() == ogr.wkbPolygon
-    return simpler if kept and not simpler.IsEmpty() and simpler.IsValid() else shape
+    if simpler is None or simpler.GetGeometryType() != ogr.wkbPolygon or simpler.IsEmpty():
+        return shape
+    gdal.PushErrorHandler(
+        "CPLQuietErrorHandler"
+    )  # GEOS warns of what is not valid, which is no news to the user
+    try:
+        return simpler if simpler.IsValid() else shape
+    finally:
+        gdal.PopErrorHandler()
 
 
 def _parts(shape: Any) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SOURCE = "Paheding et al. 2026, arXiv 2602.08112"
-QUOTED = f"quoted ({SOURCE})"
+QUOTED = "quoted, arXiv 2602.08112"  # short: tables of scores are wide
 MEASURED = "measured here"
 NOT_QUOTED = "not quoted"
 

@@ -8,7 +8,7 @@ from mmls_tf.reporting.comparison import compare, gap_interval, gap_pairs, gaps
 from mmls_tf.reporting.document import Block, Paragraph, Section, Table
 from mmls_tf.reporting.looks import look_cells, look_heads, looks
 from mmls_tf.reporting.plots import gap_plot
-from mmls_tf.reporting.published import MEASURED, NOT_QUOTED, QUOTED, ROWS, model_title
+from mmls_tf.reporting.published import MEASURED, NOT_QUOTED, QUOTED, ROWS, SOURCE, model_title
 from mmls_tf.reporting.reading import Evaluation
 from mmls_tf.reporting.rows import (
     SPLITS,
@@ -42,7 +42,7 @@ def published_form(rows: Sequence[Row]) -> Section:
         parts.append(_part(rows, "val"))
     lead = Paragraph(
         "Rows marked “measured here” come from the runs of this report; rows marked “quoted” "
-        f"are figures that {QUOTED.removeprefix('quoted (').removesuffix(')')} report for "
+        f"are figures that {SOURCE} report for "
         "their own splits and training. The tiles measured here may not be the published "
         "splits (a fingerprint says which tiles they are, and none was published): quoted "
         "rows are for orientation and not comparable one to one."

@@ -25,7 +25,12 @@ def tile_maps(evaluation: Evaluation, tile_size: int, label: str, name: str) -> 
         if place is not None:
             frames.setdefault(place[0], []).append((place[1], place[2], iou))
     return [
-        _map(spots, tile_size, f"{label} on {evaluation.split}, {frame}", f"{name}-{number}")
+        _map(
+            spots,
+            tile_size,
+            f"{label} on {evaluation.split}" + (f", {frame}" if len(frames) > 1 else ""),
+            f"{name}-{number}",
+        )
         for number, (frame, spots) in enumerate(frames.items(), 1)
     ]
 

@@ -51,6 +51,12 @@ def test_a_split_of_one_block_gives_the_gap_no_interval() -> None:
     assert gap_interval(tiles(1, 1, 0.8), tiles(2, 25, 0.65)) is None
 
 
+def test_draws_without_any_landslide_make_the_interval_of_the_gap_wider_and_not_narrower() -> None:
+    test, isolated = tiles(1, 40, 0.8), tiles(2, 3, 0.65)
+    isolated.counts[isolated.blocks > 0] = 0, 0, 0, 16384  # 8 of 27 draws have none
+    assert gap_interval(test, isolated) == (-1.0, 1.0)
+
+
 def test_only_evaluations_of_the_same_weights_and_threshold_have_a_gap(runs: Path) -> None:
     (run,), _ = read_runs([runs / "unet_rgb"], patterns=False)
     test, isolated = run.evaluations["test"], run.evaluations["isolated"]

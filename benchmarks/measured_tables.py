@@ -1,0 +1,165 @@
+"""Tables of what benchmarks have measured, from the JSON files that they write: files in, rows of text out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmls_tf.errors import UsageError
+from mmls_tf.sweeping.report import markdown
+from mmls_tf.sweeping.spread import number_text
+
+Found = Mapping[str, Any]
+Rows = list[list[str]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A table of a page.
+
+    Attributes:
+      name: of its markers.
+      sources: files in docs/results, without .json.
+      rows: from what the files hold, in that order, to the rows of the table, the head first.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    rows: Callable[..., Rows]
+
+    def text(self, results: Path) -> str:
+        """Returns the table in Markdown.
+
+        Raises:
+          UsageError: a file is missing, or a figure in it.
+        """
+        found = [read_result(results, source, self.name) for source in self.sources]
+        try:
+            return markdown(self.rows(*found))
+        except KeyError as error:
+            names = ", ".join(f"{source}.json" for source in self.sources)
+            raise UsageError(f"{names}: expected {error} for table {self.name}, found none") from error
+
+
+def read_result(results: Path, source: str, table: str) -> dict[str, Any]:
+    """Reads a file of results.
+
+    Raises:
+      UsageError: it is missing.
+    """
+    path = results / f"{source}.json"
+    if not path.is_file():
+        raise UsageError(f"--results={results}: expected {path.name} for table {table}, found none")
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def scene_rows(scene: Found) -> Rows:
+    """Rows of docs/results/scene.json, of `benchmarks.scene`."""
+    rows = [
+        [
+            *("scene", "overlap", "megapixels/s", "time / bare forward passes"),
+            *("a plain sliding window in PyTorch, megapixels/s", "speed / that", "peak memory"),
+        ]
+    ]
+    for overlap, title in (("0.0", "0"), ("0.5", "0.5, the default")):
+        ours, theirs = scene[f"mmls_tf, overlap {overlap}"], scene[f"PyTorch, overlap {overlap}"]
+        rows.append(
+            [
+                scene["scene"],
+                title,
+                _rounds(ours["megapixels_per_second"], 2),
+                _rounds(ours["whole / bare forward passes"], 2),
+                _rounds(theirs["megapixels_per_second"], 2),
+                _rounds(scene[f"speed of mmls_tf / PyTorch, overlap {overlap}"], 2),
+                f"{ours['peak_memory_mb']} MB",
+            ]
+        )
+    large = scene["large scene"]
+    height, width = (int(words.split()[0]) for words in large["size"].split(" x "))
+    rows.append(
+        [
+            large["size"],
+            "0",
+            f"{number_text(height * width / 1e6 / large['seconds'], 2)} (one round)",
+            number_text(large["seconds"] / large["bare_seconds"], 2),
+            "not measured",
+            "not measured",
+            f"{large['peak_memory_mb']} MB",
+        ]
+    )
+    return rows
+
+
+def seam_rows(*splits: Found) -> Rows:
+    """Rows of what `benchmarks.seams` wrote of each split."""
+    ways = "tile by tile", "seamless"
+    rows = [
+        ["split", "tiles", "mIoU, tile by tile", "mIoU, map", "jump at borders / inside, tile by tile", "map"]
+    ]
+    for found in splits:
+        scores = (number_text(found[way]["miou"]) for way in ways)
+        jumps = (number_text(found[way]["mean_jump"]["ratio"], 2) for way in ways)
+        rows.append([found["split"], str(found["tiles"]), *scores, *jumps])
+    return rows
+
+
+def inventory_rows(comparison: Found) -> Rows:
+    """Rows of what `mmls_tf.compare` wrote: landslides by size."""
+    rows = [["size", "true", "found", "mapped", "right"]]
+    for one in (*comparison["by_size"], {**comparison["landslides"], "size": "all"}):
+        true, mapped = one["found"] + one["missed"], one["right"] + one["false"]
+        rows.append([_size(one), *(str(count) for count in (true, one["found"], mapped, one["right"]))])
+    return rows
+
+
+def evaluation_rows(evaluation: Found) -> Rows:
+    """Rows of docs/results/evaluation.json, of `benchmarks.evaluation`."""
+    rows = [["loop", "time / bare forward passes (median, range)"]]
+    for name, title in (
+        ("predict", "reading, normalising, predicting"),
+        ("count", "and all that is counted"),
+    ):
+        low, middle, high = evaluation["ratio_to_bare"][name]
+        rows.append([title, f"{number_text(middle, 2)} ({number_text(low, 2)} to {number_text(high, 2)})"])
+    return rows
+
+
+def builder_rows(builder: Found) -> Rows:
+    """Rows of docs/results/builder.json, of `benchmarks.builder`."""
+    rows = [["variant", "tiles/s (median)", "seconds", "speed / plain loop, pair by pair", "peak MiB"]]
+    for name, found in builder.items():
+        if not isinstance(found, dict):
+            continue
+        speeds = found.get("speed_over_plain", ())
+        rows.append(
+            [
+                name,
+                f"{found['tiles_per_second']:.0f}",
+                _range(found["seconds"], 2),
+                _range(speeds, 2) if speeds else "",
+                str(found["peak_mib"]),
+            ]
+        )
+    return rows
+
+
+def _size(one: Found) -> str:
+    if "size" in one:
+        return str(one["size"])
+    low, high = one["from_km2"], one["below_km2"]
+    if high is None:
+        return f"{low:g} km2 or more"
+    return f"{low:g} to {high:g} km2" if low else f"below {high:g} km2"
+
+
+def _rounds(found: Found, digits: int) -> str:
+    return f"{number_text(found['median'], digits)} ({_range(found['rounds'], digits)})"
+
+
+def _range(values: Sequence[float], digits: int) -> str:
+    low, high = (number_text(end, digits) for end in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
