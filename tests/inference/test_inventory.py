@@ -300,7 +300,9 @@ def test_an_outline_that_no_valid_one_can_be_made_of_stays_as_it_is_and_nothing_
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     outline, hole = "1 -1,1 -5,4 -5,4 -4,6 -4,6 -3,8 -3,8 -2,7 -2,7 -1,3 -1", "5 -2,5 -3,6 -3,6 -2,5 -2"
-    shape = ogr.CreateGeometryFromWkt(f"POLYGON (({outline},3 -2,4 -2,4 -3,3 -3,3 -4,2 -4,2 -1,1 -1),({hole}))")
+    shape = ogr.CreateGeometryFromWkt(
+        f"POLYGON (({outline},3 -2,4 -2,4 -3,3 -3,3 -4,2 -4,2 -1,1 -1),({hole}))"
+    )
     if shape.SimplifyPreserveTopology(3.0).IsValid():
         pytest.skip("this GEOS does not leave the hole outside")
     assert "Hole lies outside" in capfd.readouterr().err
