@@ -9,21 +9,26 @@ from importlib import util
 
 from mmls_tf.config import BACKENDS
 from mmls_tf.errors import UsageError
-from mmls_tf.quiet import load_tensorflow
+from mmls_tf.quiet import left_out, load_tensorflow
 
 _VARIABLE = "KERAS_BACKEND"
+# What Keras and TensorFlow Lite import where it is installed, for wrappers, galleries and conversions that no command
+# makes: half the time of the start. Commands import later what they need of it.
+_UNUSED = {"tensorflow": ("sklearn", "matplotlib.pyplot", "jax"), "jax": ("sklearn", "matplotlib.pyplot")}
 
 
 def start_backend(option: str) -> str:
-    """Chooses the backend, loads TensorFlow quietly if it is that, and returns the choice.
+    """Chooses the backend, loads it and Keras quietly, and returns the choice.
 
     Raises:
       UsageError: as `choose_backend`.
     """
     backend = choose_backend(option)
     logging.getLogger("jax").setLevel(logging.WARNING)  # it reports every accelerator that it does not find
-    if backend == "tensorflow":
-        load_tensorflow()
+    with left_out(*_UNUSED[backend]):
+        if backend == "tensorflow":
+            load_tensorflow()
+        import keras  # noqa: F401
     return backend
 
 

@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's start-up chatter off the screen, and shows it if the start fails.
+"""Starts TensorFlow and Keras quietly and without what nobody here needs of them.
 
 TensorFlow 2.20 and later print several lines before their log level is read, so no variable silences them.
 """
@@ -28,6 +28,18 @@ def quiet_start() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+@contextmanager
+def left_out(*names: str) -> Iterator[None]:
+    """Makes imports of packages fail meanwhile that are not there yet, as if they were not installed."""
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None: Python's own way to say so
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
 
 
 def load_tensorflow() -> None:

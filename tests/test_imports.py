@@ -92,3 +92,21 @@ def test_importing_the_packages_loads_neither_tensorflow_nor_keras_nor_gdal() ->
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("backend", "left_out"),
+    [("tensorflow", ("sklearn", "matplotlib.pyplot", "jax")), ("jax", ("sklearn", "matplotlib.pyplot"))],
+)
+def test_a_command_starts_without_what_it_may_need_later(backend: str, left_out: tuple[str, ...]) -> None:
+    program = (
+        "import sys\n"
+        "from mmls_tf.backend import start_backend\n"
+        f"start_backend({backend!r})\n"
+        "import keras\n"
+        f"loaded = set({left_out!r}) & set(sys.modules)\n"
+        f"import {', '.join(left_out)}\n"
+        "print(keras.backend.backend(), loaded)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == f"{backend} set()"
