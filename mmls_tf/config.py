@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from mmls_tf.bands import BAND_NAMES, BANDS, parse_bands
 from mmls_tf.entry import option
@@ -213,6 +214,13 @@ class TrainConfig:
     def run_folder(self) -> str:
         """The run folder, by default named after the model."""
         return self.run or f"runs/{self.model}"
+
+    @property
+    def surroundings(self) -> dict[str, Any]:
+        """Flags that say which pixels beside its tiles a run sees; none where it sees no others. Tables state them."""
+        if self.context == 0 and self.windows == "tiles":
+            return {}
+        return {"context": self.context, "context_from": self.context_from}
 
 
 def chosen_weights(asked: str, config: TrainConfig) -> str:

@@ -12,6 +12,7 @@ METRICS = {
     "iou_background": "IoU background",
     "miou": "mIoU",
 }
+_GROUND = {"split": "tiles of the same split", "all": "tiles of train, val and test"}
 
 
 def result_text(result: dict[str, Any]) -> str:
@@ -32,6 +33,9 @@ def result_text(result: dict[str, Any]) -> str:
 
 def _title(result: dict[str, Any]) -> str:
     ways = [f"{result['weights']} weights"]
+    if result["context"]:
+        source = "split" if result["split"] == "isolated" else result["context_from"]
+        ways.append(f"{result['context']} pixels of surroundings from {_GROUND[source]}")
     ways += [f"averaged over {result['tta']}"] if result["tta"] != "none" else []
     ways += [f"with {len(result['ensemble'])} other runs"] if result["ensemble"] else []
     ways += [f"without {result['missing']}"] if result["missing"] else []

@@ -150,7 +150,8 @@ def _labels(groups: Sequence[Sequence[Run]], flags: Sequence[dict[str, Any]]) ->
     labels = []
     for members, config, own in zip(groups, configs, flags, strict=True):
         parts = [model_title(config.model)]
-        parts += [f"{name}={value_text(own.get(name, getattr(config, name)))}" for name in differing]
+        named = dict.fromkeys([*differing, *config.surroundings])
+        parts += [f"{name}={value_text(own.get(name, getattr(config, name)))}" for name in named]
         parts += [] if members[0].finished else ["not finished"]
         labels.append(", ".join(parts))
     return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mmls_tf.errors import MmlsError
 from mmls_tf.evaluation.confusion import Confusion
 from mmls_tf.files import write_text
 from mmls_tf.schema import TRAINING_SPLITS
+from mmls_tf.sweeping.plan import value_text
 from mmls_tf.sweeping.report import markdown
 from mmls_tf.sweeping.run import Sweep, finished_run
 from mmls_tf.sweeping.spread import Spread, number_text, spread, spread_text
@@ -65,7 +67,7 @@ def write_pooled(sweep: Sweep, command: str) -> str:
         "mean": {name: asdict(mean) if mean else None for name, mean in means.items()},
         "pooled": {"tiles": sum(fold.tiles for fold in folds), **_numbers(pooled)} if whole else None,
     }
-    text = _table(folds, means, pooled if whole else None)
+    text = _table(folds, means, pooled if whole else None, sweep.cells[0].config.surroundings)
     write_text(sweep.out / "crossval.json", json.dumps(value, indent=1) + "\n")
     write_text(sweep.out / "crossval.md", _page(sweep, command, text))
     return text
@@ -111,13 +113,19 @@ def _numbers(confusion: Confusion) -> dict[str, Any]:
     return {**asdict(confusion), **confusion.metrics()}
 
 
-def _table(folds: list[Fold], means: dict[str, Spread | None], pooled: Confusion | None) -> str:
-    rows = [["fold", "tiles", *_TITLES.values()]]
-    rows += [[str(fold.number), str(fold.tiles), *_cells(fold.confusion)] for fold in folds]
+def _table(
+    folds: list[Fold],
+    means: dict[str, Spread | None],
+    pooled: Confusion | None,
+    surroundings: Mapping[str, Any],
+) -> str:
+    seen = [value_text(value) for value in surroundings.values()]
+    rows = [["fold", "tiles", *surroundings, *_TITLES.values()]]
+    rows += [[str(fold.number), str(fold.tiles), *seen, *_cells(fold.confusion)] for fold in folds]
     cells = [spread_text(mean) if mean else "undefined" for mean in means.values()]
-    rows.append([f"mean of {len(folds)}", "", *cells])
+    rows.append([f"mean of {len(folds)}", "", *seen, *cells])
     if pooled:
-        rows.append(["pooled", str(sum(fold.tiles for fold in folds)), *_cells(pooled)])
+        rows.append(["pooled", str(sum(fold.tiles for fold in folds)), *seen, *_cells(pooled)])
     return markdown(rows)
 
 

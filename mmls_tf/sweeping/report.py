@@ -58,10 +58,15 @@ def write_report(sweep: Sweep, command: str) -> str:
 
 
 def summed_up(sweep: Sweep) -> list[Line]:
-    """Returns a line for each combination of the grid's values without the seed, in the grid's order."""
+    """Returns a line for each combination of the grid's values without the seed, in the grid's order.
+
+    Where a run sees pixels beside its tiles, lines say which, whether that is in the grid or not.
+    """
+    stated = {name for cell in sweep.cells for name in cell.config.surroundings}
     groups: dict[tuple[tuple[str, Any], ...], list[Cell]] = {}
     for cell in sweep.cells:
-        key = tuple((name, value) for name, value in cell.values.items() if name != _REPEATED)
+        values = cell.values | {name: getattr(cell.config, name) for name in sorted(stated)}
+        key = tuple((name, value) for name, value in values.items() if name != _REPEATED)
         groups.setdefault(key, []).append(cell)
     return [_line(sweep, dict(key), cells) for key, cells in groups.items()]
 

@@ -123,6 +123,15 @@ def test_the_gap_is_isolated_minus_test_and_needs_both(own_run: Path, own_data: 
     assert score(own_run, own_data, "isolated", weights="last")["gap_to_test"] is None
 
 
+def test_the_screen_says_whose_images_surrounded_the_tiles(own_run: Path, own_data: Path) -> None:
+    result = score(own_run, own_data, "test")
+    assert "surroundings" not in result_text(result)
+    seen = {**result, "context": 8, "context_from": "all"}
+    assert "8 pixels of surroundings from tiles of train, val and test)" in result_text(seen)
+    assert "from tiles of the same split)" in result_text({**seen, "split": "isolated"})
+    assert "from tiles of the same split)" in result_text({**seen, "context_from": "split"})
+
+
 def test_an_unlabelled_split_is_refused_with_the_reason(own_run: Path, own_data: Path) -> None:
     manifest = own_data / "dataset.json"
     fields = json.loads(manifest.read_text())

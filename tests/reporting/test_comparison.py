@@ -104,3 +104,10 @@ def test_rows_keep_runs_apart_that_differ_in_more_than_their_seed(runs: Path) ->
         "U-Net, bands=all": ["unet_s0", "unet_s1"],
     }
     assert left_out == [str(runs / "notes")]
+
+
+def test_a_row_states_which_surroundings_were_seen_though_no_other_row_differs(tmp_path: Path) -> None:
+    for name, flags in (("a", {}), ("b", {"seed": 1})):
+        make_run(tmp_path / name, context=32, context_from="all", **flags)
+    found, _ = read_runs([tmp_path / "a", tmp_path / "b"], patterns=False)
+    assert [row.label for row in make_rows(found)] == ["U-Net, context=32, context_from=all"]

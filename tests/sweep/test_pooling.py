@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 from stand_in import StandIn, write_data
@@ -19,8 +20,8 @@ from mmls_tf.sweeping.run import Sweep, data_fingerprints, run_sweep
 COUNTS = {"fold=0": Confusion(4, 1, 1, 6), "fold=1": Confusion(1, 2, 0, 9), "fold=2": Confusion(2, 0, 2, 8)}
 
 
-def plan_folds(data: Path, out: Path, folds: str) -> Sweep:
-    config = TrainConfig(data=str(data), folds=folds)
+def plan_folds(data: Path, out: Path, folds: str, **flags: Any) -> Sweep:
+    config = TrainConfig(data=str(data), folds=folds, **flags)
     cells = plan_cells(config, {"fold": range(3)}, out, f"--folds={folds}")
     return Sweep(cells, out, data_fingerprints(cells), ("val",), "last")
 
@@ -97,3 +98,11 @@ def test_a_metric_that_is_undefined_in_a_fold_has_no_mean(tmp_path: Path, launch
     precision = found["fold"].index("precision")
     assert found["1"][precision] == found["mean of 3"][precision] == "undefined"
     assert found["pooled"][precision] == f"{6 / 7:.3f}"[1:]
+
+
+def test_the_table_states_which_surroundings_were_seen(tmp_path: Path, launch: StandIn) -> None:
+    sweep = plan_folds(write_data(tmp_path / "data"), tmp_path / "out", "random:3", context=32)
+    run_sweep(sweep, launch, lambda: None)
+    found = rows(write_pooled(sweep, "a test"))
+    assert found["fold"][:4] == ["tiles", "context", "context_from", "mIoU"]
+    assert {tuple(found[name][1:3]) for name in ("0", "1", "2", "mean of 3", "pooled")} == {("32", "split")}

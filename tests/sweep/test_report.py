@@ -59,6 +59,15 @@ def test_a_line_sums_up_the_seeds_of_every_combination_of_the_other_flags(data: 
     assert lines == [[bands, "3", f".523 ± {deviation}", f".423 ± {deviation}"] for bands in ("rgb", "all")]
 
 
+def test_lines_state_which_surroundings_were_seen_whatever_the_grid_says(data: Path, tmp_path: Path) -> None:
+    head, *lines = finish(plan(data, tmp_path / "out", "windows=tiles,anywhere"))
+    assert head[:4] == ["windows", "context", "context_from", "n"]
+    assert [line[:3] for line in lines] == [["tiles", "0", "split"], ["anywhere", "0", "split"]]
+    head, *lines = finish(plan(data, tmp_path / "other", "context=8,16;context_from=all"))
+    assert head[:3] == ["context", "context_from", "n"]
+    assert [line[:2] for line in lines] == [["8", "all"], ["16", "all"]]
+
+
 def test_one_run_has_a_dash_in_place_of_a_deviation(data: Path, tmp_path: Path) -> None:
     _, *lines = finish(plan(data, tmp_path / "out", "bands=rgb,all"))
     assert lines == [[bands, "1", ".500 ± -", ".400 ± -"] for bands in ("rgb", "all")]
