@@ -75,6 +75,13 @@ _RESULTS: tuple[Rendered, ...] = (
     ),
     Table("ladder", "ladder", METRICS, group=("bands",), splits=("val", "test")),
     Table("ablation", "ablation", WATCHED, group=("augment", "loss", "context", "context_from", "windows")),
+    Table(
+        "context-highland",
+        "context_highland",
+        METRICS[:1],
+        group=("context", "context_from", "windows"),
+        splits=("val", "test", "isolated"),
+    ),
     Table("augment-blocks", "augment_blocks", METRICS, group=("augment",), splits=("val", "test")),
     Changes(
         "robustness",

@@ -127,9 +127,10 @@ def test_the_screen_says_whose_images_surrounded_the_tiles(own_run: Path, own_da
     result = score(own_run, own_data, "test")
     assert "surroundings" not in result_text(result)
     seen = {**result, "context": 8, "context_from": "all"}
-    assert "8 pixels of surroundings from tiles of train, val and test)" in result_text(seen)
-    assert "from tiles of the same split)" in result_text({**seen, "split": "isolated"})
-    assert "from tiles of the same split)" in result_text({**seen, "context_from": "split"})
+    assert "8 pixels of surroundings from tiles of train, val and test) on split" in result_text(seen)
+    looks = {"of_this_run": 1, "of_this_data_set": 1}
+    for change in ({"split": "isolated", "isolated_evaluations": looks}, {"context_from": "split"}):
+        assert "from tiles of the same split) on split" in result_text({**seen, **change})
 
 
 def test_an_unlabelled_split_is_refused_with_the_reason(own_run: Path, own_data: Path) -> None:
