@@ -128,6 +128,20 @@ def evaluation_rows(evaluation: Found) -> Rows:
     return rows
 
 
+def training_rows(training: Found) -> Rows:
+    """Rows of docs/results/training.json, of `benchmarks.training`."""
+    heads = "step alone, tiles/s", "training, tiles/s", "training / step", "waiting for input"
+    rows = [["network", "input", *heads, "seconds to the end of the first step"]]
+    for name, found in training.items():
+        if not isinstance(found, dict):
+            continue
+        cells = [_rounds(found[figure], 1) for figure in ("step", "training")]
+        waited = [100 * share for share in found["input_share"]["rounds"]]
+        cells += [_rounds(found["share"], 2), f"{_range(waited, 1)} %", _rounds(found["first_step_s"], 1)]
+        rows.append([*name.split(" "), *cells])
+    return rows
+
+
 def builder_rows(builder: Found) -> Rows:
     """Rows of docs/results/builder.json, of `benchmarks.builder`."""
     rows = [["variant", "tiles/s (median)", "seconds", "speed / plain loop, pair by pair", "peak MiB"]]

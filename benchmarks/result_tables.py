@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from benchmarks.measured_tables import read_result
 from mmls_tf.config import TrainConfig
@@ -65,11 +65,13 @@ class Changes:
     Attributes:
       sources: title and file in docs/results, without .json, of each run.
       rows: names of the changes.
+      shown: drop of mIoU, or its value under the change.
     """
 
     name: str
     sources: tuple[tuple[str, str], ...]
     rows: tuple[str, ...]
+    shown: Literal["drop", "value"] = "drop"
 
     def text(self, results: Path) -> str:
         """Returns the table in Markdown; see `changes_text`."""
@@ -102,19 +104,22 @@ def table_text(table: Table, runs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def changes_text(table: Changes, results: Path) -> str:
-    """Returns a table in Markdown: the drop of mIoU by change and run, with its 95 % interval.
+    """Returns a table in Markdown: mIoU or its drop by change and run, with its 95 % interval.
 
     Raises:
       UsageError: a file is missing, or no run was changed so.
     """
     columns = [read_result(results, source, table.name) for _, source in table.sources]
-    rows = [["change", *(f"drop, {title}" for title, _ in table.sources)]]
-    rows.append(["none: mIoU", *(_with_interval(one["clean"], "value", number_text) for one in columns)])
+    dropped = table.shown == "drop"
+    rows = [["change", *(f"{'drop' if dropped else 'mIoU'}, {title}" for title, _ in table.sources)]]
+    clean = "none: mIoU" if dropped else "none"
+    rows.append([clean, *(_with_interval(one["clean"], "value", number_text) for one in columns)])
     for name in table.rows:
         found = [next((row for row in one["changes"] if row["name"] == name), None) for one in columns]
         if not any(found):
             raise UsageError(f"table {table.name}: expected a run under the change {name!r}, found none")
-        rows.append([name, *(_with_interval(row, "drop", signed_text) if row else "-" for row in found)])
+        text = signed_text if dropped else number_text
+        rows.append([name, *(_with_interval(row, table.shown, text) if row else "-" for row in found)])
     return markdown(rows)
 
 

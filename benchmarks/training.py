@@ -1,11 +1,11 @@
 """Times training on real tiles: the step alone, training as a whole by each way of input, and the start.
 
-    python -m benchmarks.training --data=data [--rounds=3] [--epochs=3]
+    python -m benchmarks.training --data=data [--rounds=3] [--epochs=3] [--out=docs/results/training.json]
 
 A round runs U-Net and DeepLabv3+ by memory and by device, each as a process of its own. `step`: the same batch again
 and again; `training`: epochs after the first, validation left out; both in tiles a second. `share` is training / step,
 `input_share` what steps have waited for input, `first_step_s` the seconds from the start of the process to the end of
-the first step. Prints one JSON object.
+the first step. Writes one JSON object.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from mmls_tf.entry import config_from_flags, define_flags, option, run
+from mmls_tf.entry import command_line, config_from_flags, define_flags, option, run
 from mmls_tf.errors import UsageError
+from mmls_tf.files import write_json
 
 NETWORKS = {
     "unet": {"model": "unet", "encoder": "plain", "filters": 16},
@@ -43,6 +45,12 @@ class BenchmarkConfig:
     data: str = option("data", "Data set made by tfrecords_builder.")
     rounds: int = option(3, "Rounds of all networks and ways in turn.")
     epochs: int = option(3, "Epochs a run; the first, which compiles, is not counted.")
+    out: str = option("", "JSON file to write; empty: it is printed alone.")
+
+    def __post_init__(self) -> None:
+        for name, least in (("rounds", 1), ("epochs", 2)):
+            if getattr(self, name) < least:
+                raise UsageError(f"--{name}={getattr(self, name)}: expected {least} or more")
 
 
 def measure(network: str, way: str, data: str, epochs: int, started: float) -> dict[str, float]:
@@ -139,8 +147,10 @@ def race(config: BenchmarkConfig) -> dict[str, Any]:
 def main() -> None:
     """Prints the result."""
     config = config_from_flags(BenchmarkConfig)
-    result = race(config)
-    print(json.dumps({"cores": os.cpu_count(), "epochs": config.epochs, **result}, indent=1))
+    result = {"command": command_line(), "cores": os.cpu_count(), "epochs": config.epochs, **race(config)}
+    if config.out:
+        write_json(Path(config.out), result)
+    print(json.dumps(result, indent=1))
 
 
 if __name__ == "__main__":

@@ -293,6 +293,6 @@ def parse_folds(text: str, fold: int) -> tuple[str, int] | None:
 class ExportConfig:
     """Which run to export where. Every field is a flag of `python -m mmls_tf.export`."""
 
-    run: str = option(None, "Run folder made by mmls_tf.train; the run must be finished.")
+    run: str = option(None, "Run folder of a finished run, or light, which comes with the package.")
     out: str = option(None, "Folder to write; must not exist.")
     weights: str = option("auto", WEIGHTS_HELP, WEIGHTS)

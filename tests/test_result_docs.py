@@ -17,6 +17,7 @@ from benchmarks.measured_tables import (
     inventory_rows,
     scene_rows,
     seam_rows,
+    training_rows,
 )
 from benchmarks.result_docs import METRICS, PAGES, render
 from benchmarks.result_tables import Changes, Column, Table, table_text
@@ -160,7 +161,8 @@ def test_what_changes_cost_stands_by_run_with_intervals_and_a_dash_where_it_does
     tmp_path: Path,
 ) -> None:
     def made(*names: str) -> str:
-        rows = [{"name": name, "drop": 0.125, "drop_interval": [-0.25, 0.5]} for name in names]
+        value = {"value": 0.625, "interval": [0.25, 0.75]}
+        rows = [{"name": name, "drop": 0.125, "drop_interval": [-0.25, 0.5], **value} for name in names]
         return json.dumps({"clean": {"value": 0.75, "interval": [0.5, 1.0]}, "changes": rows})
 
     (tmp_path / "one.json").write_text(made("blur", "gray"))
@@ -173,6 +175,8 @@ def test_what_changes_cost_stands_by_run_with_intervals_and_a_dash_where_it_does
         ["blur", "+.125 [\N{MINUS SIGN}.250 to +.500]", "+.125 [\N{MINUS SIGN}.250 to +.500]"],
         ["gray", "+.125 [\N{MINUS SIGN}.250 to +.500]", "-"],
     ]
+    table = Changes("a", (("first", "one"),), ("blur",), shown="value")
+    assert cells(table.text(tmp_path))[::2] == [["change", "mIoU, first"], ["blur", ".625 [.250 to .750]"]]
     with pytest.raises(UsageError, match="expected a run under the change 'noise', found none"):
         render(PAGE.format(""), [Changes("a", (("first", "one"),), ("noise",))], tmp_path)
     with pytest.raises(UsageError, match=r"expected three\.json for table a, found none"):
@@ -227,6 +231,11 @@ def test_tables_of_speed_have_ranges() -> None:
     assert [row[1] for row in evaluation_rows({"ratio_to_bare": ratios})[1:]] == [
         "1.00 (.90 to 1.20)",
         "1.10 (1.00 to 1.40)",
+    ]
+    steps = {"step": rounds(20.0, 18.0), "training": rounds(19.0), "share": rounds(0.95)}
+    training = {"unet memory": {**steps, "input_share": rounds(0.001, 0.002), "first_step_s": rounds(9.5)}}
+    assert training_rows({"cores": 2, **training})[1:] == [
+        ["unet", "memory", "20.0 (18.0 to 20.0)", "19.0 (19.0)", ".95 (.95)", ".1 to .2 %", "9.5 (9.5)"]
     ]
     plain = {"tiles_per_second": 347.4, "seconds": [1.2, 1.5], "peak_mib": 793}
     ours = {"tiles_per_second": 250.0, "seconds": [2.0], "peak_mib": 101, "speed_over_plain": [0.6, 0.7]}

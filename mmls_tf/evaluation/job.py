@@ -134,7 +134,7 @@ def _head(
         "tiles": len(counts.tiles),
         # Tiles whose masks a run was adapted with, and those that overlap them.
         "tiles_left_out": dataset.tiles(config.split) - len(counts.tiles),
-        "adapted": own.record.adaptation.column if own.record.adaptation else "source only",
+        "adapted": own.record.column(fingerprint, config.split),
         "threshold": threshold,
         "threshold_from": "val" if config.threshold == "val" else "given",
         "chosen_on_val": None

@@ -31,6 +31,7 @@ from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import MmlsError, RunFolderError, UsageError
 from mmls_tf.models.registry import build_model
 from mmls_tf.models.spec import ModelSpec
+from mmls_tf.shipped import find_run
 from mmls_tf.training.run_folder import RunFolder, RunRecord
 
 # Largest difference of a probability that fused kernels make in float32.
@@ -53,7 +54,7 @@ def export(config: ExportConfig) -> Path:
       UsageError: something is at --out already.
       ExportError: what was written does not give the model's probabilities.
     """
-    folder, record = RunFolder.open(Path(config.run))
+    folder, record = RunFolder.open(find_run(Path(config.run)))
     if not folder.finished:
         raise RunFolderError(
             f"--run={config.run}: expected a finished run, found no summary.json; training is still going on or was "

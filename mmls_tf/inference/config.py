@@ -19,7 +19,7 @@ from mmls_tf.raster.scene import parse_order
 class PredictConfig:
     """Which scene to predict with which run, into which folder. Every field is a flag of `mmls_tf.predict`."""
 
-    run: str = option(None, "Run folder made by mmls_tf.train.")
+    run: str = option(None, "Run folder made by mmls_tf.train, or light, which comes with the package.")
     scene: str = option(
         None,
         "GeoTIFF of the seven bands, of any size; or several, or folders of tiles, joined by commas: they are put "

@@ -28,6 +28,7 @@ from mmls_tf.models.spec import ModelSpec
 from mmls_tf.prediction.ahead import ahead
 from mmls_tf.prediction.member import Member, load_member, mean_probability
 from mmls_tf.raster.layouts import CHALLENGE
+from mmls_tf.shipped import find_run
 
 _AHEAD = 2  # batches
 
@@ -102,7 +103,7 @@ class Predictor:
             values of the older release, whose scaling from raw values is not known.
         """
         chosen = choose_backend(backend)
-        members = [load_member(Path(path), weights, chosen, missing) for path in (run, *ensemble)]
+        members = [load_member(find_run(Path(path)), weights, chosen, missing) for path in (run, *ensemble)]
         sizes = {str(member.folder.root): member.record.tile_size for member in members}
         if not tile and len(set(sizes.values())) > 1:
             found = ", ".join(f"{size} in {name}" for name, size in sizes.items())

@@ -55,7 +55,8 @@ def make_rows(runs: Sequence[Run]) -> list[Row]:
     """
     groups: dict[tuple[Any, ...], list[Run]] = {}
     for run in runs:
-        key = (tuple(sorted(_flags(run).items())), run.files.fingerprint, run.finished)
+        known = run.files.known_beside_source
+        key = (tuple(sorted(_flags(run).items())), run.files.fingerprint, run.finished, known)
         groups.setdefault(key, []).append(run)
     for members in groups.values():
         _require_one_kind(members)
@@ -152,6 +153,7 @@ def _labels(groups: Sequence[Sequence[Run]], flags: Sequence[dict[str, Any]]) ->
         parts = [model_title(config.model)]
         named = dict.fromkeys([*differing, *config.surroundings])
         parts += [f"{name}={value_text(own.get(name, getattr(config, name)))}" for name in named]
+        parts += [known] if (known := members[0].files.known_beside_source) else []
         parts += [] if members[0].finished else ["not finished"]
         labels.append(", ".join(parts))
     return [

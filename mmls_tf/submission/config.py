@@ -15,7 +15,7 @@ from mmls_tf.raster.layouts import LAYOUTS
 class SubmitConfig:
     """Which images to predict with which run, into which archive. Every field is a flag of `mmls_tf.submit`."""
 
-    run: str = option(None, "Run folder made by mmls_tf.train.")
+    run: str = option(None, "Run folder made by mmls_tf.train, or light, which comes with the package.")
     images: str = option(None, "Folder of images, or of a folder `images`; there need be no masks.")
     out: str = option("submission.zip", "Archive to write; must not exist.")
     names: str = option(

@@ -16,6 +16,7 @@ from mmls_tf.prediction.member import Member, load_member
 from mmls_tf.prediction.threshold import find_threshold
 from mmls_tf.raster.pages import load_tifffile
 from mmls_tf.raster.raster import ByteArray
+from mmls_tf.shipped import find_run
 from mmls_tf.submission.archive import require_writable, write_archive
 from mmls_tf.submission.config import SubmitConfig
 from mmls_tf.submission.images import Images, open_images, require_surroundings
@@ -70,7 +71,7 @@ def submit(config: SubmitConfig) -> Submission:
     out = Path(config.out)
     require_writable(out, config.overwrite)
     load_tifffile()  # before the work, not after it
-    members = [load_member(Path(run), config.weights, backend) for run in config.evaluated.runs]
+    members = [load_member(find_run(Path(run)), config.weights, backend) for run in config.evaluated.runs]
     threshold = find_threshold(config.threshold, config.evaluated, members)
     size = _tile_size(members)
     images = open_images(config, size)

@@ -38,6 +38,14 @@ class RunFiles:
         """Fingerprint of the data set that it was trained on."""
         return str(self.record["fingerprint"])
 
+    @property
+    def known_beside_source(self) -> str:
+        """What was known of ground beside the training tiles, in words; empty for nothing."""
+        if adaptation := self.record.get("adaptation"):
+            return f"adapted by {'+'.join(adaptation['methods'])} ({adaptation['column']})"
+        seen = sorted({split for splits in self.record.get("images_seen", {}).values() for split in splits})
+        return f"encoder taught by images of {', '.join(seen)}" if seen else ""
+
     def evaluation(self, split: str) -> dict[str, Any] | None:
         """Returns the run's latest evaluation of a split, None where there is none."""
         path = self.folder / "evaluations" / f"{split}.json"

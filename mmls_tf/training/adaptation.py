@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+SOURCE_ONLY, TRANSDUCTIVE = "source only", "transductive"
+
 
 @dataclass(frozen=True)
 class Adaptation:

@@ -20,9 +20,9 @@ import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,8 @@ from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import MmlsError, RunFolderError
 from mmls_tf.files import write_json, write_text
 from mmls_tf.schema import SCHEMA_VERSION
-from mmls_tf.training.adaptation import Adaptation
+from mmls_tf.shipped import shipped_run
+from mmls_tf.training.adaptation import SOURCE_ONLY, TRANSDUCTIVE, Adaptation
 
 _RECORD = "run.json"
 _SUMMARY = "summary.json"
@@ -49,6 +50,8 @@ class RunRecord:
       fingerprint: of the data set that the run is trained on.
       precision, jit, backend, device: what was used, not what was asked for.
       adaptation: of a run that `mmls_tf.adapt` made of another.
+      images_seen: splits of whose images its encoder was taught before (`mmls_tf.pretrain`), by fingerprint of their
+        data set.
     """
 
     config: TrainConfig
@@ -65,6 +68,13 @@ class RunRecord:
     versions: dict[str, str]
     command: str
     adaptation: Adaptation | None = None
+    images_seen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def column(self, fingerprint: str, split: str) -> str:
+        """Returns what was known of a split beside its own training tiles: by this, tables keep runs apart."""
+        if self.adaptation:
+            return self.adaptation.column
+        return TRANSDUCTIVE if split in self.images_seen.get(fingerprint, ()) else SOURCE_ONLY
 
 
 class RunFolder:
@@ -103,8 +113,11 @@ class RunFolder:
         """
         path = root / _RECORD
         if not path.is_file():
+            hint = ""
+            if shipped := shipped_run(root):
+                hint = f"; {root} comes with the package, where nothing is written: copy {shipped} to a folder of yours"
             raise RunFolderError(
-                f"--run={root}: expected a run folder made by mmls_tf.train, found no {_RECORD}"
+                f"--run={root}: expected a run folder made by mmls_tf.train, found no {_RECORD}{hint}"
             )
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))

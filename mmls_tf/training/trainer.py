@@ -30,7 +30,7 @@ from mmls_tf.training.optimizer import compile_model
 from mmls_tf.training.run_folder import RunFolder, RunRecord, locked, require_free
 from mmls_tf.training.step import TrainingStep, TrainingStepOfWorkers
 from mmls_tf.training.strategy import Strategy, choose_strategy, require_together, worker_number
-from mmls_tf.training.warm_start import warm_start
+from mmls_tf.training.warm_start import images_seen, warm_start
 
 _NOT_OF_THE_RUN = ("run", "overwrite", "resume", "profile")  # flags that may differ when a run goes on
 
@@ -99,6 +99,7 @@ def _train(config: TrainConfig, root: Path, command: str) -> RunFolder:
         parameters=model.network.count_params(),
         versions=_versions(device.backend),
         command=command,
+        images_seen=images_seen(config.pretrained) if config.pretrained else {},
     )
     folder = RunFolder(root) if going_on else RunFolder.create(root, record)
     print(f"device     {device}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import keras
@@ -31,6 +32,26 @@ def warm_start(model: keras.Model, config: TrainConfig) -> list[str]:
             f"{name}: {variables} variables from {source.title}, of bands {'+'.join(source.bands)} for {'+'.join(own)}"
         )
     return lines
+
+
+def images_seen(pretrained_from: str) -> dict[str, list[str]]:
+    """Returns which splits' images an encoder was taught by before, by fingerprint of their data set.
+
+    Known of files that `mmls_tf.pretrain` made, as long as its `pretrain.json` lies beside them, and of runs.
+    """
+    path = Path(pretrained_from)
+    if (path / "run.json").is_file():
+        _, record = RunFolder.open(path)
+        seen = {fingerprint: list(splits) for fingerprint, splits in record.images_seen.items()}
+        if record.adaptation:
+            splits = seen.setdefault(record.adaptation.target_fingerprint, [])
+            splits += [split for split in [record.adaptation.target_split] if split not in splits]
+        return seen
+    beside = path.with_name("pretrain.json")
+    if path.suffix != ".keras" or not beside.is_file():
+        return {}
+    found = json.loads(beside.read_text(encoding="utf-8"))
+    return {str(found["data_fingerprint"]): [str(split) for split in found["images"]]}
 
 
 def _source(config: TrainConfig, name: str, bands: tuple[str, ...]) -> pretrained.Pretrained:

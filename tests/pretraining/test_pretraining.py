@@ -17,6 +17,8 @@ from mmls_tf.data.dataset import open_dataset
 from mmls_tf.data.draws import InputConfig
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import UsageError
+from mmls_tf.evaluation.config import EvaluateConfig
+from mmls_tf.evaluation.job import evaluate
 from mmls_tf.models.registry import build_model
 from mmls_tf.models.spec import ModelSpec
 from mmls_tf.pretraining.config import PretrainConfig
@@ -24,7 +26,9 @@ from mmls_tf.pretraining.hidden import draw_hidden, hidden_error
 from mmls_tf.pretraining.images import HiddenBatches
 from mmls_tf.pretraining.job import pretrain
 from mmls_tf.schema import UNKNOWN_LABEL
-from mmls_tf.training.warm_start import warm_start
+from mmls_tf.training.run_folder import RunFolder
+from mmls_tf.training.trainer import train
+from mmls_tf.training.warm_start import images_seen, warm_start
 
 DERIVED = "relative_dem+terrain"
 
@@ -76,6 +80,30 @@ def test_a_run_starts_from_the_encoder_that_images_alone_have_taught(
     warm_start(model, asked)
     for old, new in zip(taught.get_weights(), model.get_layer("encoder").get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
+    assert images_seen(asked.pretrained) == {open_dataset(data).manifest.fingerprint: list(result["images"])}
+
+
+def test_runs_that_start_from_such_an_encoder_say_whose_images_taught_it(
+    own_run: Path, own_data: Path, tmp_path: Path
+) -> None:
+    encoder = tmp_path / "taught" / "encoder.keras"
+    encoder.parent.mkdir()
+    _, before = RunFolder.open(own_run)
+    RunFolder(own_run).load_model("best").get_layer("encoder").save(encoder)
+    seen = {"data_fingerprint": before.fingerprint, "images": {"train": 10, "isolated": 4}}
+    (encoder.parent / "pretrain.json").write_text(json.dumps(seen))
+    kept = {name: getattr(before.config, name) for name in ("model", "filters", "bands", "precision")}
+    flags = {**kept, "data": str(own_data), "epochs": 1, "batch": 5}
+    first = train(TrainConfig(**flags, run=str(tmp_path / "a"), pretrained=str(encoder)), "a test")
+    second = train(TrainConfig(**flags, run=str(tmp_path / "b"), pretrained=str(first.root)), "a test")
+    for folder in (first, second):
+        _, record = RunFolder.open(folder.root)
+        columns = [record.column(before.fingerprint, split) for split in ("test", "isolated")]
+        assert columns == ["source only", "transductive"]
+        assert record.column("of other tiles", "isolated") == "source only"
+    scored = evaluate(EvaluateConfig(run=str(second.root), split="isolated"), "a test")
+    assert scored["adapted"] == "transductive"
+    assert images_seen(str(shutil.move(encoder, tmp_path / "encoder.keras"))) == {}
 
 
 def test_no_mask_is_known_of_any_tile(built_data: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -111,3 +112,20 @@ def test_a_row_states_which_surroundings_were_seen_though_no_other_row_differs(t
         make_run(tmp_path / name, context=32, context_from="all", **flags)
     found, _ = read_runs([tmp_path / "a", tmp_path / "b"], patterns=False)
     assert [row.label for row in make_rows(found)] == ["U-Net, context=32, context_from=all"]
+
+
+def test_a_row_states_what_was_known_of_other_ground(tmp_path: Path) -> None:
+    adaptation = {"methods": ["statistics", "prior"], "column": "transductive"}
+    for name, beside in (
+        ("plain", {}),
+        ("moved", {"adaptation": adaptation}),
+        ("taught", {"images_seen": {"f": ["train", "isolated"]}}),
+    ):
+        record = make_run(tmp_path / name) / "run.json"
+        record.write_text(json.dumps({**json.loads(record.read_text()), **beside}))
+    found, _ = read_runs([tmp_path / name for name in ("plain", "moved", "taught")], patterns=False)
+    assert [row.label for row in make_rows(found)] == [
+        "U-Net",
+        "U-Net, adapted by statistics+prior (transductive)",
+        "U-Net, encoder taught by images of isolated, train",
+    ]
