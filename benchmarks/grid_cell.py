@@ -23,15 +23,27 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.grid_step import STEPS, Array, Cell, Step, load_reference, new_model, one_step, save_reference
+from benchmarks.grid_step import (
+    STEPS,
+    Array,
+    Cell,
+    Step,
+    load_reference,
+    new_model,
+    one_step,
+    save_reference,
+    settle,
+)
 from mmls_tf.backend import start_backend
 
 _ACCELERATORS = ("tpu", "cuda")
-# Fifty layers of batch normalisation magnify the rounding of the first a thousandfold. In bfloat16 the gradient of a
-# fresh network is mostly rounding: XLA's is asked to be about as near to that of float32 as the uncompiled one is.
+# Logits are of the size of 1; TensorFlow's own graph of EfficientNetV2-S is 1.6e-5 from what it computes operation by
+# operation. Fifty layers of batch normalisation magnify the rounding of the first a thousandfold. In bfloat16 the
+# gradient of a fresh network is mostly rounding: XLA's is asked to be about as near to that of float32 as the
+# uncompiled one is.
 _TOLERANCES = {
     "float32": {
-        "logit_error": 1e-5,
+        "logit_error": 5e-5,
         "loss_difference": 1e-4,
         "statistics_error": 1e-3,
         "gradient_error": 5e-2,
@@ -45,6 +57,7 @@ _GRADIENT_RATIO, _GRADIENT_SLACK = 1.3, 0.02
 def reference(cell: Cell) -> tuple[Any, list[Array], Step]:
     """Returns a model of TensorFlow, the weights that it started with, and its step, compiled by nothing."""
     model = new_model(cell)
+    settle(model, cell)
     weights = model.get_weights()
     step = one_step(model, cell)
     if cell.reference:

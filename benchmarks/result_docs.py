@@ -83,6 +83,8 @@ _RESULTS: tuple[Rendered, ...] = (
         splits=("val", "test", "isolated"),
     ),
     Table("augment-blocks", "augment_blocks", METRICS, group=("augment",), splits=("val", "test")),
+    Table("light", "light", METRICS, group=("derive", "augment"), splits=("val", "test", "isolated")),
+    Table("light-published", "light_published", WATCHED, group=("augment", "context", "context_from")),
     Changes(
         "robustness",
         (("all", "robustness_all"), ("rgb+dem+slope", "robustness_rgb_dem_slope")),
@@ -99,6 +101,19 @@ _RESULTS: tuple[Rendered, ...] = (
 )
 PAGES: dict[str, tuple[Rendered, ...]] = {
     "results.md": _RESULTS,
+    "transfer.md": (
+        Changes(
+            "shift-light",
+            (
+                ("as above", "shift_none"),
+                ("--augment=elevation+optics", "shift_elevation_optics"),
+                ("--derive=relative_dem", "shift_relative"),
+                ("--derive=relative_dem --augment=optics", "shift_relative_optics"),
+            ),
+            ("shift of R, G, B", "shift of elevation", "shift of both"),
+            shown="value",
+        ),
+    ),
     "mapping.md": (Measured("scene", ("scene",), scene_rows),),
 }
 

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.grid import GridConfig, jobs, measure, page, plan, table
 from benchmarks.grid_cell import problems
-from benchmarks.grid_step import Step, load_reference, save_reference
+from benchmarks.grid_step import Cell, Step, load_reference, new_model, save_reference, seeded_batch, settle
 from mmls_tf.errors import UsageError
 from mmls_tf.models.encoders.table import ENCODERS
 from mmls_tf.models.registry import DECODERS
@@ -100,6 +100,19 @@ def test_a_reference_goes_through_its_file_unchanged(tmp_path: Path) -> None:
         [*found, *step.gradients, *step.statistics], [*weights, *gradients, *statistics], strict=True
     ):
         np.testing.assert_array_equal(value, expected)
+
+
+def test_settled_statistics_are_those_of_the_batch_and_nothing_else_changes() -> None:
+    cell = Cell(filters=2, tile_size=16, batch=2)
+    model = new_model(cell)
+    norms = [layer for layer in model._flatten_layers() if hasattr(layer, "moving_variance")]
+    momenta, before = [layer.momentum for layer in norms], [np.array(v) for v in model.trainable_variables]
+    settle(model, cell)
+    assert [layer.momentum for layer in norms] == momenta
+    for old, new in zip(before, model.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, np.array(new))
+    images, _ = seeded_batch(cell)
+    np.testing.assert_allclose(model(images, training=False), model(images, training=True), atol=1e-3)
 
 
 def test_a_cell_that_takes_too_long_is_a_row_in_bold_and_one_that_is_missing_says_so(tmp_path: Path) -> None:
