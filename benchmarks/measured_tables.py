@@ -128,6 +128,15 @@ def evaluation_rows(evaluation: Found) -> Rows:
     return rows
 
 
+def share_rows(shares: Found) -> Rows:
+    """Rows of docs/results/isolated_share.json: what `mmls_tf.predict` says of unlabelled tiles, run by run."""
+    rows = [["run", "train tiles", "landslides", "share of the area"]]
+    for run in shares["runs"]:
+        share = 100 * run["landslide_km2"] / shares["mapped_km2"]
+        rows.append([run["name"], str(run["train_tiles"]), str(run["landslides"]), f"{share:.1f} %"])
+    return rows
+
+
 def training_rows(training: Found) -> Rows:
     """Rows of docs/results/training.json, of `benchmarks.training`."""
     heads = "step alone, tiles/s", "training, tiles/s", "training / step", "waiting for input"

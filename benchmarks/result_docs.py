@@ -20,6 +20,7 @@ from benchmarks.measured_tables import (
     inventory_rows,
     scene_rows,
     seam_rows,
+    share_rows,
 )
 from benchmarks.result_tables import Changes, Column, Table
 from mmls_tf.entry import config_from_flags, define_flags, option, run
@@ -74,7 +75,12 @@ _RESULTS: tuple[Rendered, ...] = (
         group=("seed",),
     ),
     Table("ladder", "ladder", METRICS, group=("bands",), splits=("val", "test")),
-    Table("ablation", "ablation", WATCHED, group=("augment", "loss", "context", "context_from", "windows")),
+    Table(
+        "ablation",
+        "ablation",
+        WATCHED,
+        group=("augment", "loss", "batch", "context", "context_from", "windows"),
+    ),
     Table(
         "context-highland",
         "context_highland",
@@ -113,6 +119,7 @@ PAGES: dict[str, tuple[Rendered, ...]] = {
             ("shift of R, G, B", "shift of elevation", "shift of both"),
             shown="value",
         ),
+        Measured("shares", ("isolated_share",), share_rows),
     ),
     "mapping.md": (Measured("scene", ("scene",), scene_rows),),
 }

@@ -17,6 +17,7 @@ from benchmarks.measured_tables import (
     inventory_rows,
     scene_rows,
     seam_rows,
+    share_rows,
     training_rows,
 )
 from benchmarks.result_docs import METRICS, PAGES, render
@@ -224,6 +225,11 @@ def test_a_table_of_seams_has_a_row_a_split_and_one_of_an_inventory_a_row_a_size
     assert inventory_rows({"by_size": by_size, "landslides": counts})[1:] == [
         [size, "4", "3", "7", "5"] for size in ("below 10 km2", "10 to 100 km2", "100 km2 or more", "all")
     ]
+
+
+def test_a_table_of_shares_is_of_the_mapped_area() -> None:
+    run = {"name": "a", "train_tiles": 280, "landslides": 3, "landslide_km2": 25.0}
+    assert share_rows({"mapped_km2": 200.0, "runs": [run]})[1:] == [["a", "280", "3", "12.5 %"]]
 
 
 def test_tables_of_speed_have_ranges() -> None:
