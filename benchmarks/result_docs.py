@@ -89,7 +89,13 @@ _RESULTS: tuple[Rendered, ...] = (
         splits=("val", "test", "isolated"),
     ),
     Table("augment-blocks", "augment_blocks", METRICS, group=("augment",), splits=("val", "test")),
-    Table("light", "light", METRICS, group=("derive", "augment"), splits=("val", "test", "isolated")),
+    Table(
+        "light",
+        "light",
+        METRICS,
+        group=("derive", "augment", "epochs"),
+        splits=("val", "test", "isolated"),
+    ),
     Table("light-published", "light_published", WATCHED, group=("augment", "context", "context_from")),
     Changes(
         "robustness",
