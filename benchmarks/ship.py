@@ -1,9 +1,10 @@
 """Makes of a finished run what comes with the package: one set of weights and what prediction needs to know of it.
 
-    python -m mmls_tf.train --flagfile=configs/light.flags --data=data_all --run=runs/light
+    python -m mmls_tf.train --flagfile=configs/best.flags --context_from=split --data=data_all --run=runs/light
     python -m benchmarks.ship --run=runs/light --out=mmls_tf/weights/light
 
-The card beside them, README.md, is written by hand and left alone. Paths of the machine that trained are left out.
+`data_all` has the tiles of train and val as train, and some of them once more as val. The card beside the weights,
+README.md, is written by hand and left alone. Paths of the machine that trained are left out.
 """
 
 from __future__ import annotations

@@ -193,9 +193,7 @@ def simplified(shape: Any, tolerance: float) -> Any:
     simpler = shape.SimplifyPreserveTopology(tolerance)
     if simpler is None or simpler.GetGeometryType() != ogr.wkbPolygon or simpler.IsEmpty():
         return shape
-    gdal.PushErrorHandler(
-        "CPLQuietErrorHandler"
-    )  # GEOS warns of what is not valid, which is no news to the user
+    gdal.PushErrorHandler("CPLQuietErrorHandler")  # what GEOS says of an invalid one is no news to users
     try:
         return simpler if simpler.IsValid() else shape
     finally:

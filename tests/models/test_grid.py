@@ -66,7 +66,11 @@ def test_an_unknown_name_is_refused() -> None:
         ({"lowered": {"tpu": {"obstacles": ["tensor<?xf32>"]}}}, ["tpu: tensor<?xf32>"]),
         (
             {"precision": "bfloat16", "gradient_error_to_float32": {"uncompiled": 0.2, "xla": 0.5}},
-            ["gradient 0.50 from that of float32, uncompiled 0.20"],
+            ["gradient 0.50 from float32, uncompiled 0.20"],
+        ),
+        (
+            {"precision": "bfloat16", "logit_error_to_float32": {"uncompiled": 0.03, "xla": 0.07}},
+            ["logits 0.07 from float32, uncompiled 0.03"],
         ),
     ],
 )

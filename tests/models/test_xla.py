@@ -1,8 +1,8 @@
 """XLA compiles every model, and what it makes computes the same; `benchmarks/grid_cell.py` says what is compared.
 
 Tolerances are relative, in the L2 norm. float32: 1e-5 for logits, 1e-3 for gradients and moving statistics (measured:
-1e-6 and 1e-4; batch normalisation of few values magnifies rounding). bfloat16: 1e-1 for logits; the gradient of a fresh
-network is mostly rounding, so XLA's is asked to be about as near to that of float32 as the uncompiled one is.
+1e-6 and 1e-4; batch normalisation of few values magnifies rounding). bfloat16: the gradient of a fresh network is mostly
+rounding, so XLA's is asked to be about as near to that of float32 as the uncompiled one is, and so are its logits.
 """
 
 from __future__ import annotations
@@ -96,7 +96,11 @@ def test_the_compiled_hlo_of_forward_pass_and_training_step_holds_the_network(
 def test_logits_and_loss_are_those_of_the_uncompiled_model(results: dict[str, Result], name: str) -> None:
     result, exact = results[name], name.endswith("float32")
     assert result["finite"]
-    assert result["logit_error"] < (1e-5 if exact else 1e-1)
+    if exact:
+        assert result["logit_error"] < 1e-5
+    else:
+        error = result["logit_error_to_float32"]
+        assert error["xla"] < 1.3 * error["uncompiled"] + 0.02
     assert result["loss_difference"] < (1e-5 if exact else 2e-2)
     assert result["statistics_error"] < (1e-3 if exact else 5e-2)
 
