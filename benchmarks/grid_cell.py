@@ -70,8 +70,7 @@ def measure(cell: Cell, dump: Path) -> dict[str, Any]:
 
     Errors are differences to the uncompiled step in the L2 norm: of all logits (as a root mean square), of the whole
     gradient (relative), of the variable where its gradient or its moving statistic is worst (relative). In bfloat16,
-    whose rounding differs wherever operations are fused, logits and gradients of both are compared with those of float32
-    besides.
+    whose rounding differs wherever operations are fused, logits and gradients of both are compared with float32's.
     """
     import keras
 

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from osgeo import gdal, osr
 
+from mmls_tf.inference.config import PredictConfig
+from mmls_tf.inference.job import predict
 from mmls_tf.training.run_folder import RunFolder
 
 for module in (gdal, osr):
     module.UseExceptions()
 
 TILE = 32
+ALL = {"probability.tif", "mask.tif", "landslides.gpkg", "quicklook.png", "map.html", "prediction.json"}
 ORDER = ("thermal_inertia", "slope", "dem", "gray", "red", "green", "blue")  # of the challenge's files
 CANONICAL = ("red", "green", "blue", "dem", "slope", "thermal_inertia", "gray")
 OFFSET = np.array([18, 18, 18, -5834, 0, 0, 0], np.float64)
@@ -171,3 +175,13 @@ def plain_map(
     probability = (total / weights)[:height, :width]
     probability[~canonical(pixels)[1]] = np.nan
     return probability
+
+
+def mapped(run: Path, scene: object, out: Path, **flags: Any) -> dict[str, Any]:
+    values = {"batch": 1, "overlap": 0.75, **flags}
+    return predict(PredictConfig(run=str(run), scene=str(scene), out=str(out), **values), "a test")
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """The files that depend on nothing but scene, run and flags."""
+    return {name: (folder / name).read_bytes() for name in ("probability.tif", "mask.tif")}
