@@ -74,43 +74,6 @@ def test_the_headline_counts_invalid_pixels_and_valid_only_does_not(own_run: Pat
     assert result["valid_pixels_only"]["pixels"] < 4 * 32 * 32, "the sample has a nodata line in isolated"
 
 
-def test_every_isolated_evaluation_is_entered_in_both_ledgers(own_run: Path, own_data: Path) -> None:
-    first = score(own_run, own_data, "isolated")
-    second = score(own_run, own_data, "isolated")
-    for ledger in (own_run / "isolated_ledger.jsonl", own_data / "isolated" / "ledger.jsonl"):
-        entries = [json.loads(line) for line in ledger.read_text().splitlines()]
-        assert [entry["miou"] for entry in entries] == [
-            result["labelled_pixels"]["miou"] for result in (first, second)
-        ]
-        assert entries[0]["weights_sha256"] == first["weights_sha256"]
-    assert second["isolated_evaluations"] == {"of_this_run": 2, "of_this_data_set": 2}
-    assert "evaluation 2 of this run and 2 of this data set" in result_text(second)
-
-
-def test_an_ensemble_is_entered_in_the_ledger_of_every_member(
-    own_run: Path, own_data: Path, tmp_path: Path
-) -> None:
-    other = Path(shutil.copytree(own_run, tmp_path / "other"))
-    result = score(own_run, own_data, "isolated", ensemble=str(other))
-    for ledger in (own_run / "isolated_ledger.jsonl", other / "isolated_ledger.jsonl"):
-        (entry,) = (json.loads(line) for line in ledger.read_text().splitlines())
-        assert entry["miou"] == result["labelled_pixels"]["miou"]
-    assert result["isolated_evaluations"] == {"of_this_run": 1, "of_this_data_set": 1}
-
-
-def test_other_splits_leave_the_ledgers_alone(own_run: Path, own_data: Path) -> None:
-    score(own_run, own_data, "test")
-    assert not (own_run / "isolated_ledger.jsonl").exists()
-    assert not (own_data / "isolated" / "ledger.jsonl").exists()
-
-
-def test_a_ledger_that_cannot_be_written_stops_the_job_before_it_looks(own_run: Path, own_data: Path) -> None:
-    (own_run / "isolated_ledger.jsonl").mkdir()
-    with pytest.raises(OSError, match="isolated_ledger"):
-        score(own_run, own_data, "isolated")
-    assert not (own_run / "evaluations").exists()
-
-
 def test_the_gap_is_isolated_minus_test_and_needs_both(own_run: Path, own_data: Path) -> None:
     assert "evaluate the same weights with --split=test first" in result_text(
         score(own_run, own_data, "isolated")

@@ -2,7 +2,8 @@
 
 Tolerances are relative, in the L2 norm. float32: 1e-5 for logits, 1e-3 for gradients and moving statistics (measured:
 1e-6 and 1e-4; batch normalisation of few values magnifies rounding). bfloat16: the gradient of a fresh network is
-mostly rounding, so XLA's is asked to be about as near to that of float32 as the uncompiled one is, and so are its logits.
+mostly rounding, so XLA's is asked to be about as near to that of float32 as the uncompiled one is, and so are its
+logits.
 """
 
 from __future__ import annotations
