@@ -228,9 +228,9 @@ A cell reads: root mean square difference of logits, error of the gradient, conv
 training step, and the platforms that the step was lowered for (not run on). Both are differences to TensorFlow
 computing operation by operation from the same weights and images, for the columns of JAX too. In float32 the error of
 the gradient is relative in the L2 norm; in bfloat16 it is that to float32, and in brackets that of the uncompiled
-bfloat16 step: the gradient of a fresh network is mostly rounding, so the two must be alike. Batch normalisation starts
-with the statistics of the images. Dropout is off. XLA makes
-quick machine code (`{result["xla_flags"]}`), which
+bfloat16 step: the gradient of a fresh network is mostly rounding, so the two must be alike, and so must the differences
+of their logits to those of float32. Batch normalisation starts with the statistics of the images. Dropout is off. XLA
+makes quick machine code (`{result["xla_flags"]}`), which
 changes what it fuses, not what it is asked to compute. **Bold** is what is wrong.
 
 {table(rows, keys)}
