@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := demo
-# A process for each core; the tests of a file stay together, since they share what takes long to make.
-PARALLEL := -n auto --dist loadfile
+# A process for each core; the tests of a file stay together, since they share what takes long to make, and files keep
+# the order of tests/conftest.py, the longest first.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: install demo test test-all lint clean
 

@@ -51,6 +51,10 @@ _TOLERANCES = {
     "bfloat16": {"loss_difference": 5e-2, "statistics_error": 3e-1},
 }
 _RATIO, _SLACK = 1.3, 0.02
+# Beyond this share of the logits' size, bfloat16 loses those of a fresh deep network whoever computes: after forty
+# blocks, EfficientNetV2-S is .35 from float32 in TensorFlow, operation by operation, and draws of that noise differ
+# by a factor of two. They are not judged then, and said to be noise.
+_NOISE = 0.25
 
 
 @lru_cache(maxsize=2)
@@ -102,6 +106,7 @@ def measure(cell: Cell, dump: Path) -> dict[str, Any]:
         "parameters": model.count_params(),
         "loss": round(plain.loss, 6),
         "loss_difference": abs(plain.loss - compiled.loss),
+        "logit_size": root_mean_square(plain.logits),
         "logit_error": root_mean_square(compiled.logits - plain.logits),
         "statistics_error": worst_distance(compiled.statistics, plain.statistics),
         "gradient_error": distance(_flat(compiled.gradients), _flat(plain.gradients)),
@@ -130,7 +135,7 @@ def problems(result: dict[str, Any]) -> list[str]:
     found = [f"{name} {result[name]:.1e}" for name, most in tolerances.items() if not result[name] <= most]
     if not result["finite"]:
         found.append("logits or gradients that are not finite")
-    for name in ("gradient", "logits"):
+    for name in ("gradient",) if noisy(result) else ("gradient", "logits"):
         if to_float32 := result.get(f"{name.removesuffix('s')}_error_to_float32"):
             most = _RATIO * to_float32["uncompiled"] + _SLACK
             if not to_float32["xla"] <= most:
@@ -140,6 +145,13 @@ def problems(result: dict[str, Any]) -> list[str]:
     for platform, module in result.get("lowered", {}).items():
         found += [f"{platform}: {obstacle}" for obstacle in module["obstacles"]]
     return found
+
+
+def noisy(result: dict[str, Any]) -> bool:
+    """Whether bfloat16 without XLA is already so far from float32 that logits cannot be compared."""
+    if "logit_error_to_float32" not in result:
+        return False
+    return bool(result["logit_error_to_float32"]["uncompiled"] > _NOISE * result["logit_size"])
 
 
 def lower(model: Any, batch: int) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import util
 
 from mmls_tf.config import BACKENDS
@@ -30,6 +32,27 @@ def start_backend(option: str) -> str:
             load_tensorflow()
         import keras  # noqa: F401
     return backend
+
+
+@contextmanager
+def quick_compilation() -> Iterator[None]:
+    """Lets JAX compile with little optimisation meanwhile, for what runs once; nothing under TensorFlow.
+
+    To draw weights, it makes a program for every shape. Those of a U-Net with 21 convolutions take 45 seconds of a CPU
+    otherwise, and 8 so.
+    """
+    if _loaded_backend() != "jax":
+        yield
+        return
+    import jax
+
+    name = "jax_disable_most_optimizations"
+    before = jax.config.values[name]
+    jax.config.update(name, True)
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
 
 
 def choose_backend(option: str) -> str:

@@ -15,12 +15,27 @@ from mmls_tf.quiet import load_tensorflow
 
 load_tensorflow()
 
+import tensorflow as tf  # noqa: E402
+
+# Networks of tests run a few steps: to rewrite their graphs first takes longer than it saves.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 # Machine code of little optimisation, by the emitters that are quickest: it takes a fifth of the time to compile, and
 # XLA's own passes over the network are the same. Commands that tests start inherit it.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
+# Files that take a minute and more, which two processes must not leave for the end.
+LONGEST = ("test_commands", "test_lowering", "test_encoders", "test_trainer", "test_job", "test_interrupted_runs")
+LONGEST += ("test_notebook", "test_pretrained", "test_sweep_commands", "test_strategy", "test_without_tensorflow")
+
 TILE = 32
 COUNTS = {"train": 10, "val": 3, "test": 5, "isolated": 4}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; `--no-loadscope-reorder` lets several processes keep that order."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 from absl import flags
 
 from mmls_tf.config import TrainConfig
@@ -24,10 +25,18 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 FOLDER = Path(__file__).parents[1] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.flags"))
 BASELINES = {"unet", "unetplusplus", "pspnet", "deeplabv3", "deeplabv3plus", "segformer"}
-# Half a minute each to trace; their decoders are trained in tests/models/test_contract.py at every run of the tests.
+# Half a minute each; their decoders are trained in tests/models/test_contract.py at every run of the tests.
 LARGE = {"unetplusplus", "pspnet", "deeplabv3"}
 RECIPES = {"demo", "best", "transfer"}  # their training lines differ from the others'
 MODEL_FLAGS = ("--run", "--model", "--encoder", "--filters", "--fusion", "--full_skip")
+
+
+@pytest.fixture
+def operation_by_operation() -> Iterator[None]:
+    """TensorFlow traces no function: for two steps of a deep network that takes several times as long as they do."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 def test_a_configuration_is_trained_and_scored_by_command(
@@ -54,7 +63,10 @@ def test_a_configuration_is_trained_and_scored_by_command(
     [pytest.param(path, marks=pytest.mark.slow if path.stem in LARGE else []) for path in CONFIGS],
     ids=lambda path: path.name,
 )
-def test_every_configuration_trains_and_can_be_scored(config: Path, own_data: Path, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore:.*does not apply to tf.data functions")
+def test_every_configuration_trains_and_can_be_scored(
+    config: Path, own_data: Path, tmp_path: Path, operation_by_operation: None
+) -> None:
     """In this process: to start TensorFlow takes longer than to train."""
     changes = {"data": str(own_data), "run": str(tmp_path / "run"), "filters": 4, "epochs": 1, "batch": 5}
     asked = config_of(config)

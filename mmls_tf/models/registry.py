@@ -7,6 +7,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from mmls_tf.backend import quick_compilation
 from mmls_tf.errors import UsageError
 from mmls_tf.models.decoders.deeplabv3 import deeplabv3_decoder
 from mmls_tf.models.decoders.deeplabv3plus import deeplabv3plus_decoder
@@ -62,10 +63,11 @@ def build_with_auxiliary(spec: ModelSpec, precision: str, seed: int) -> tuple[ke
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(_POLICIES[precision])
     try:
-        model, pyramid = _build(spec)
-        stride = max((stride for stride in pyramid if stride <= _AUXILIARY_STRIDE), default=min(pyramid))
-        x = conv_norm_relu(pyramid[stride], 4 * spec.filters, 3, "auxiliary")
-        second = logits_head(x, stride, "auxiliary_logits")
+        with quick_compilation():
+            model, pyramid = _build(spec)
+            stride = max((stride for stride in pyramid if stride <= _AUXILIARY_STRIDE), default=min(pyramid))
+            x = conv_norm_relu(pyramid[stride], 4 * spec.filters, 3, "auxiliary")
+            second = logits_head(x, stride, "auxiliary_logits")
         return model, keras.Model(
             model.inputs, [*model.outputs, second], name=f"{spec.decoder}_with_auxiliary"
         )

@@ -36,6 +36,7 @@ def row(**changes: Any) -> Row:
         **KEY,
         "parameters": 1234,
         "loss_difference": 0.0,
+        "logit_size": 1.0,
         "logit_error": 1e-7,
         "statistics_error": 1e-6,
         "gradient_error": 1e-5,
@@ -72,6 +73,12 @@ def test_an_unknown_name_is_refused() -> None:
             {"precision": "bfloat16", "logit_error_to_float32": {"uncompiled": 0.03, "xla": 0.07}},
             ["logits 0.07 from float32, uncompiled 0.03"],
         ),
+        (
+            {"precision": "bfloat16", "logit_error_to_float32": {"uncompiled": 0.24, "xla": 0.5}},
+            ["logits 0.50 from float32, uncompiled 0.24"],
+        ),
+        # Lost by bfloat16 itself.
+        ({"precision": "bfloat16", "logit_error_to_float32": {"uncompiled": 0.26, "xla": 0.5}}, []),
     ],
 )
 def test_what_is_beyond_the_tolerances_is_a_problem(changes: Row, found: list[str]) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmls_tf.backend import choose_backend
+from mmls_tf import backend
+from mmls_tf.backend import choose_backend, quick_compilation
 from mmls_tf.config import TrainConfig
 from mmls_tf.data.dataset import open_dataset
 from mmls_tf.data.scoring_input import ScoringInput
@@ -68,6 +69,29 @@ def test_a_backend_that_is_not_supported_is_refused_by_the_name_of_the_variable(
     keras_not_loaded.setenv("KERAS_BACKEND", "torch")
     with pytest.raises(UsageError, match="KERAS_BACKEND=torch: expected one of tensorflow, jax"):
         choose_backend("auto")
+
+
+@needs_jax
+def test_jax_optimises_little_while_weights_are_drawn_and_as_before_afterwards(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import jax
+
+    def little() -> bool:
+        return bool(jax.config.values["jax_disable_most_optimizations"])
+
+    def draw() -> None:
+        with quick_compilation():
+            seen.append(little())
+            raise ValueError
+
+    seen: list[bool] = []
+    for loaded in ("jax", "tensorflow"):
+        monkeypatch.setattr(backend, "_loaded_backend", lambda loaded=loaded: loaded)
+        with pytest.raises(ValueError):
+            draw()
+        assert not little()
+    assert seen == [True, False]
 
 
 def test_jax_that_is_not_installed_is_an_error_that_says_how_to_get_it(
