@@ -21,6 +21,7 @@ from benchmarks.measured_tables import (
     scene_rows,
     seam_rows,
     share_rows,
+    training_rows,
 )
 from benchmarks.result_tables import Changes, Column, Table
 from mmls_tf.entry import config_from_flags, define_flags, option, run
@@ -128,6 +129,7 @@ PAGES: dict[str, tuple[Rendered, ...]] = {
         Measured("shares", ("isolated_share",), share_rows),
     ),
     "mapping.md": (Measured("scene", ("scene",), scene_rows),),
+    "training.md": (Measured("training", ("training",), training_rows),),
 }
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import errno
 import os
 import shlex
+import signal
 import sys
 import typing
 from collections.abc import Callable, Sequence
@@ -93,6 +94,11 @@ def _parse(argv: list[str]) -> list[str]:
 def _guarded(main: Callable[[], None]) -> None:
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has gone; what is left of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)  # as a shell says
     except MmlsError as error:
         _fail(str(error), error.exit_code)
     except OSError as error:

@@ -25,8 +25,21 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
 
 # Files that take a minute and more, which two processes must not leave for the end.
-LONGEST = ("test_commands", "test_lowering", "test_encoders", "test_trainer", "test_job", "test_interrupted_runs")
-LONGEST += ("test_notebook", "test_pretrained", "test_sweep_commands", "test_strategy", "test_without_tensorflow")
+LONGEST = (
+    "test_commands",
+    "test_lowering",
+    "test_encoders",
+    "test_trainer",
+    "test_job",
+    "test_interrupted_runs",
+)
+LONGEST += (
+    "test_notebook",
+    "test_pretrained",
+    "test_sweep_commands",
+    "test_strategy",
+    "test_without_tensorflow",
+)
 
 TILE = 32
 COUNTS = {"train": 10, "val": 3, "test": 5, "isolated": 4}

@@ -147,6 +147,8 @@ def main():
         raise ZeroDivisionError("ours")
     if config.end == "interrupt":
         raise KeyboardInterrupt
+    if config.end == "much":
+        print("word " * 100_000)
     print(config)
     print(command_line())
 
@@ -189,6 +191,18 @@ def test_a_users_mistake_is_one_message_and_an_exit_code(
 ) -> None:
     done = script(tmp_path, f"--end={end}")
     assert (done.returncode, done.stdout, done.stderr) == (code, "", message)
+
+
+@pytest.mark.parametrize("end", ["much", "little"])
+def test_a_reader_that_has_seen_enough_ends_the_command_without_a_word(tmp_path: Path, end: str) -> None:
+    (tmp_path / "script.py").write_text(SCRIPT)
+    words = [sys.executable, "-m", "script", f"--end={end}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(words, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, **pipes) as process:
+        assert process.stdout and process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_a_fault_of_ours_is_a_traceback_and_1(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ TENSORFLOW_ROOMS = (
 )
 # JAX need not be installed, and KerasCV needs TensorFlow, which need not be either for the other models.
 JAX_ROOMS = (
+    "mmls_tf/backend.py",
     "mmls_tf/training/compilation.py",
     "mmls_tf/training/device.py",
     "mmls_tf/training/lowering.py",

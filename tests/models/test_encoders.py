@@ -176,9 +176,8 @@ def test_without_keras_cv_the_message_says_what_to_install(monkeypatch: pytest.M
         ENCODERS["resnet34"].build(EncoderRequest("encoder", SIZE, BANDS, 4))
 
 
-@pytest.mark.parametrize(
-    "name", ["mit_b0", *(pytest.param(name, marks=pytest.mark.slow) for name in SMALLEST[2:5])]
-)
+@pytest.mark.slow  # tests/test_without_tensorflow.py builds two of them at every run of the tests
+@pytest.mark.parametrize("name", [*SMALLEST[2:5], "mit_b0"])
 def test_encoders_but_those_of_keras_cv_are_built_where_tensorflow_is_not_installed(name: str) -> None:
     program = (
         "import os, sys\n"

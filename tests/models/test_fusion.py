@@ -119,6 +119,7 @@ def test_gates_differ_when_a_side_is_missing() -> None:
             assert np.abs(gate - whole[stride]).mean() > 0.01, stride
 
 
+@pytest.mark.slow
 def test_gates_learn_to_turn_away_from_the_side_that_is_missing() -> None:
     """Either side shows the landslides, until it is missing: what is left of its weight tells whether it is noticed."""
     model = build_model(replace(GATED, decoder="segformer", bands=("red", "dem")), "float32", 0)

@@ -34,6 +34,11 @@ MODELS = {
         elevation_m=3000.0,
     ),
 }
+# Each kind of layer at every run of the tests; the others are left to `make test-all`.
+QUICK = {"unet", "deeplabv3plus", "segformer", "unet-gated", "unet-derived"}
+every_model = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS]
+)
 JAX = {
     **os.environ,
     "KERAS_BACKEND": "jax",
@@ -50,12 +55,16 @@ def used_model(spec: ModelSpec) -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models saved by TensorFlow, and what one JAX process wrote beside them."""
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models saved by TensorFlow, and what one JAX process wrote beside them: those of the tests that are run."""
     root = tmp_path_factory.mktemp("exchange")
     images = np.random.default_rng(1).normal(size=(2, 32, 32, len(BAND_NAMES))).astype(np.float32)
     np.save(root / "images.npy", images)
+    items = [item for item in request.session.items if item.path == request.path]
+    wanted = {item.callspec.params.get("name") for item in items if hasattr(item, "callspec")}
     for name, spec in MODELS.items():
+        if name not in wanted:
+            continue
         model = used_model(spec)
         model.save(root / f"{name}.keras")
         np.save(root / f"{name}-tensorflow.npy", model(images, training=False))
@@ -75,14 +84,14 @@ def lowered(folder: Path, name: str, platform: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", MODELS)
+@every_model
 def test_weights_saved_by_tensorflow_give_the_same_logits_under_jax(folder: Path, name: str) -> None:
     expected = np.load(folder / f"{name}-tensorflow.npy")
     assert np.ptp(expected) > 0.1, "logits that do not vary would tell nothing"
     np.testing.assert_allclose(np.load(folder / f"{name}.npy"), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@every_model
 def test_weights_saved_by_jax_give_the_same_logits_under_tensorflow(folder: Path, name: str) -> None:
     model = keras.saving.load_model(folder / f"{name}-jax.keras", compile=False, safe_mode=True)
     logits = model(np.load(folder / "images.npy"), training=False)
@@ -90,7 +99,7 @@ def test_weights_saved_by_jax_give_the_same_logits_under_tensorflow(folder: Path
 
 
 @pytest.mark.parametrize("platform", ["tpu", "cuda"])
-@pytest.mark.parametrize("name", MODELS)
+@every_model
 def test_a_bfloat16_training_step_lowers_with_static_shapes_and_without_the_host(
     folder: Path, name: str, platform: str
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_decoder_or_encoder_that_does_not_exist_is_found_before_the_first_run(
     assert name_problem([("unet", "plain")], "auto") == ""
 
 
+@pytest.mark.slow  # six processes that start TensorFlow; what they do is tested within one in this folder
 def test_folds_are_trained_scored_and_pooled_and_a_sweep_over_them_finds_all_of_it_done(
     built_data: Path, tmp_path: Path, command: Command
 ) -> None:

@@ -95,6 +95,7 @@ def test_two_workers_train_as_one(built_data: Path, tmp_path: Path, alone: list[
 
 
 @needs_jax
+@pytest.mark.slow
 def test_two_devices_under_jax_train_as_one(built_data: Path, tmp_path: Path) -> None:
     one, _ = ended(start(built_data, tmp_path / "one", "jax", "one", 1))
     two, said = ended(start(built_data, tmp_path / "two", "jax", "parallel", 2))

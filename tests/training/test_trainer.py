@@ -296,6 +296,7 @@ def test_a_value_that_makes_no_sense_is_refused_by_the_name_of_its_flag(
         replace(TrainConfig(), **changes)
 
 
+@pytest.mark.slow  # tests/models/test_contract.py learns four by heart at every run of the tests
 def test_ten_tiles_are_learnt_by_heart_in_sixty_steps(built_data: Path, tmp_path: Path) -> None:
     config = tiny(built_data, tmp_path / "run", filters=8, epochs=60, batch=10, augment="none")
     train(replace(config, learning_rate=1e-2), "a test")
