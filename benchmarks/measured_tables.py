@@ -170,6 +170,18 @@ def builder_rows(builder: Found) -> Rows:
     return rows
 
 
+def adaptation_rows(adaptation: Found) -> Rows:
+    """Rows of docs/results/adaptation.json: runs, named `block: method`, and what `mmls_tf.adapt` made of them."""
+    rows = [["block", "method", "known of it", "val mIoU", "mIoU there", "precision", "recall", "tiles"]]
+    for entry in adaptation["runs"]:
+        block, _, method = entry["name"].partition(": ")
+        there, val = entry["evaluations"]["isolated"], entry["val"]["ema_miou"]
+        known = entry["adaptation"]["column"] if "adaptation" in entry else "source only"
+        scores = [number_text(there[name]) for name in ("miou", "precision", "recall")]
+        rows.append([block, method, known, number_text(val), *scores, str(there["tiles"])])
+    return rows
+
+
 def _size(one: Found) -> str:
     if "size" in one:
         return str(one["size"])

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from benchmarks.measured_tables import (
     Measured,
+    adaptation_rows,
     builder_rows,
     evaluation_rows,
     inventory_rows,
@@ -80,7 +81,7 @@ _RESULTS: tuple[Rendered, ...] = (
         "ablation",
         "ablation",
         WATCHED,
-        group=("augment", "loss", "batch", "context", "context_from", "windows"),
+        group=("augment", "loss", "batch", "learning_rate", "context", "context_from", "windows"),
     ),
     Table(
         "context-highland",
@@ -97,7 +98,14 @@ _RESULTS: tuple[Rendered, ...] = (
         group=("derive", "augment", "epochs"),
         splits=("val", "test", "isolated"),
     ),
-    Table("light-published", "light_published", WATCHED, group=("augment", "context", "context_from")),
+    Table("light-published", "light_published", WATCHED, group=("augment", "context", "context_from", "windows")),
+    Table(
+        "light-augment",
+        "light_augment",
+        METRICS,
+        group=("augment",),
+        splits=("val", "test", "isolated"),
+    ),
     Changes(
         "robustness",
         (("all", "robustness_all"), ("rgb+dem+slope", "robustness_rgb_dem_slope")),
@@ -127,6 +135,7 @@ PAGES: dict[str, tuple[Rendered, ...]] = {
             shown="value",
         ),
         Measured("shares", ("isolated_share",), share_rows),
+        Measured("adaptation", ("adaptation",), adaptation_rows),
     ),
     "mapping.md": (Measured("scene", ("scene",), scene_rows),),
     "training.md": (Measured("training", ("training",), training_rows),),

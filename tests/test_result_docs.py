@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.measured_tables import (
     Measured,
+    adaptation_rows,
     builder_rows,
     evaluation_rows,
     inventory_rows,
@@ -242,6 +243,13 @@ def test_tables_of_speed_have_ranges() -> None:
     training = {"unet memory": {**steps, "input_share": rounds(0.001, 0.002), "first_step_s": rounds(9.5)}}
     assert training_rows({"cores": 2, **training})[1:] == [
         ["unet", "memory", "20.0 (18.0 to 20.0)", "19.0 (19.0)", ".95 (.95)", ".1 to .2 %", "9.5 (9.5)"]
+    ]
+    there = {"isolated": {"miou": 0.8, "precision": 0.9, "recall": 0.75, "tiles": 82}}
+    source = {"name": "east: none", "val": {"ema_miou": 0.79}, "evaluations": there}
+    adapted = {**source, "name": "east: teacher", "adaptation": {"column": "transductive"}}
+    assert adaptation_rows({"runs": [source, adapted]})[1:] == [
+        ["east", "none", "source only", ".790", ".800", ".900", ".750", "82"],
+        ["east", "teacher", "transductive", ".790", ".800", ".900", ".750", "82"],
     ]
     plain = {"tiles_per_second": 347.4, "seconds": [1.2, 1.5], "peak_mib": 793}
     ours = {"tiles_per_second": 250.0, "seconds": [2.0], "peak_mib": 101, "speed_over_plain": [0.6, 0.7]}
