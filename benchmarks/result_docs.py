@@ -98,7 +98,9 @@ _RESULTS: tuple[Rendered, ...] = (
         group=("derive", "augment", "epochs"),
         splits=("val", "test", "isolated"),
     ),
-    Table("light-published", "light_published", WATCHED, group=("augment", "context", "context_from", "windows")),
+    Table(
+        "light-published", "light_published", WATCHED, group=("augment", "context", "context_from", "windows")
+    ),
     Table(
         "light-augment",
         "light_augment",

@@ -26,19 +26,8 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu
 
 # Files that take a minute and more, which two processes must not leave for the end.
 LONGEST = (
-    "test_commands",
-    "test_lowering",
-    "test_encoders",
-    "test_trainer",
-    "test_job",
-    "test_interrupted_runs",
-)
-LONGEST += (
-    "test_notebook",
-    "test_pretrained",
-    "test_sweep_commands",
-    "test_strategy",
-    "test_without_tensorflow",
+    *("test_commands", "test_lowering", "test_encoders", "test_trainer", "test_job", "test_interrupted_runs"),
+    *("test_notebook", "test_pretrained", "test_sweep_commands", "test_strategy", "test_without_tensorflow"),
 )
 
 TILE = 32

@@ -7,9 +7,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +19,16 @@ import tensorflow as tf
 
 from mmls_tf import backend
 from mmls_tf.backend import choose_backend, quick_compilation
+from mmls_tf.bands import BAND_NAMES
 from mmls_tf.config import TrainConfig
 from mmls_tf.data.dataset import open_dataset
 from mmls_tf.data.scoring_input import ScoringInput
 from mmls_tf.errors import UsageError
 from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.job import evaluate
+from mmls_tf.models import registry
+from mmls_tf.models.registry import build_model
+from mmls_tf.models.spec import ModelSpec
 from mmls_tf.quiet import load_tensorflow
 from mmls_tf.training.device import Device, choose_jit, choose_precision
 from mmls_tf.training.run_folder import RunFolder
@@ -92,6 +98,24 @@ def test_jax_optimises_little_while_weights_are_drawn_and_as_before_afterwards(
             draw()
         assert not little()
     assert seen == [True, False]
+
+
+def test_models_are_built_where_jax_optimises_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    @contextmanager
+    def watched() -> Iterator[None]:
+        seen.append("begin")
+        yield
+        seen.append("end")
+
+    def build(spec: ModelSpec) -> Any:
+        seen.append("built")
+        return inner(spec)
+
+    inner, seen = registry._build, list[str]()
+    monkeypatch.setattr(registry, "quick_compilation", watched)
+    monkeypatch.setattr(registry, "_build", build)
+    build_model(ModelSpec("unet", "plain", 2, 32, BAND_NAMES), "float32", 0)
+    assert seen == ["begin", "built", "end"]
 
 
 def test_jax_that_is_not_installed_is_an_error_that_says_how_to_get_it(
