@@ -232,9 +232,8 @@ the gradient is relative in the L2 norm; in bfloat16 it is that to float32, and 
 bfloat16 step: the gradient of a fresh network is mostly rounding, so the two must be alike, and so must the differences
 of their logits to those of float32. Where the uncompiled step in bfloat16 is further than a quarter of the logits' size
 from float32, a cell says "noise" and its logits are not judged. Batch normalisation starts with the statistics of the
-images. Dropout is off. XLA
-makes quick machine code (`{result["xla_flags"]}`), which
-changes what it fuses, not what it is asked to compute. **Bold** is what is wrong.
+images. Dropout is off. XLA makes quick machine code
+(`{result["xla_flags"]}`), which changes what it fuses, not what it is asked to compute. **Bold** is what is wrong.
 
 {table(rows, keys)}
 """

@@ -55,13 +55,11 @@ def used_model(spec: ModelSpec) -> keras.Model:
 
 
 @pytest.fixture(scope="module")
-def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(wanted: set[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models saved by TensorFlow, and what one JAX process wrote beside them: those of the tests that are run."""
     root = tmp_path_factory.mktemp("exchange")
     images = np.random.default_rng(1).normal(size=(2, 32, 32, len(BAND_NAMES))).astype(np.float32)
     np.save(root / "images.npy", images)
-    items = [item for item in request.session.items if item.path == request.path]
-    wanted = {item.callspec.params.get("name") for item in items if hasattr(item, "callspec")}
     for name, spec in MODELS.items():
         if name not in wanted:
             continue

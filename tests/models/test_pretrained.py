@@ -260,6 +260,3 @@ def test_layers_that_the_encoder_lacks_are_refused_unless_they_are_a_classifier(
     with pytest.raises(UsageError, match="level5_a_conv"):
         load_into(encoder("plain", 7), BAND_NAMES, Pretrained("a file", BAND_NAMES, layers))
     assert load_into(encoder("plain", 7), BAND_NAMES, Pretrained("a file", BAND_NAMES, layers, exact=False))
-
-
-# Runs
