@@ -227,8 +227,9 @@ Made by `{result["command"]}` ({", ".join(f"{n} {v}" for n, v in result["version
 
 A cell reads: root mean square difference of logits, error of the gradient, convolutions in the optimised HLO of the
 training step, and the platforms that the step was lowered for (not run on). Both are differences to TensorFlow
-computing operation by operation from the same weights and images, for the columns of JAX too. In float32 the error of
-the gradient is relative in the L2 norm; in bfloat16 it is that to float32, and in brackets that of the uncompiled
+computing operation by operation from the same weights and images, for the columns of JAX too. In float32 logits may
+differ by 5e-5, or as much as they change if half of the weights move to the next number of float32; the error of the
+gradient is relative in the L2 norm. In bfloat16 the latter is that to float32, and in brackets that of the uncompiled
 bfloat16 step: the gradient of a fresh network is mostly rounding, so the two must be alike, and so must the differences
 of their logits to those of float32. Where the uncompiled step in bfloat16 is further than a quarter of the logits' size
 from float32, a cell says "noise" and its logits are not judged. Batch normalisation starts with the statistics of the

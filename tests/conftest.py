@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -15,7 +17,10 @@ from mmls_tf.quiet import load_tensorflow
 
 load_tensorflow()
 
+import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
+
+from tests.small_networks import small_networks  # noqa: E402
 
 # Networks of tests run a few steps: to rewrite their graphs first takes longer than it saves.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
@@ -43,8 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def seeded_weights() -> None:
     """Layers that a test builds without a seed start alike every time, whichever tests ran before."""
-    import keras
-
     keras.utils.set_random_seed(0)
 
 
@@ -79,17 +82,39 @@ def own_data(built_data: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(built_data, tmp_path / "data"))
 
 
+@pytest.fixture
+def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trains `small_networks` in the place of any model."""
+    monkeypatch.setattr("mmls_tf.training.trainer.build_with_auxiliary", small_networks)
+
+
+@pytest.fixture(scope="session")
+def trained_unet(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of three epochs, of a U-Net; not to be changed by tests."""
+    return _trained(built_data, tmp_path_factory.mktemp("runs") / "unet")
+
+
 @pytest.fixture(scope="session")
 def trained_run(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of three epochs; not to be changed by tests."""
+    """A finished run of three epochs, of the network of `small_networks`; not to be changed by tests.
+
+    For tests of what is done with a run, whatever network is in it: a U-Net is traced for seconds in each of them.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mmls_tf.training.trainer.build_with_auxiliary", small_networks)
+        out = tmp_path_factory.mktemp("runs") / "small"
+        run = _trained(built_data, out, learning_rate=0.02, batch=2, seed=5)
+    scores = [float(row["val_miou"]) for row in csv.DictReader((run / "history.csv").open())]
+    assert max(scores) > scores[-1], "tests tell the best weights of a run from the last ones"
+    return run
+
+
+def _trained(data: Path, run: Path, **changes: object) -> Path:
     from mmls_tf.config import TrainConfig
     from mmls_tf.training.trainer import train
 
-    run = tmp_path_factory.mktemp("runs") / "unet"
-    config = TrainConfig(
-        data=str(built_data), run=str(run), filters=4, epochs=3, batch=4, precision="float32"
-    )
-    train(config, "a test")
+    config = TrainConfig(data=str(data), run=str(run), filters=4, epochs=3, batch=4, precision="float32")
+    train(dataclasses.replace(config, **changes), "a test")  # type: ignore[arg-type]
     return run
 
 

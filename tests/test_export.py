@@ -27,8 +27,8 @@ from mmls_tf.training.trainer import train
 
 
 @pytest.fixture(scope="module")
-def exported(trained_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export(ExportConfig(run=str(trained_run), out=str(tmp_path_factory.mktemp("export") / "model")))
+def exported(trained_unet: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return export(ExportConfig(run=str(trained_unet), out=str(tmp_path_factory.mktemp("export") / "model")))
 
 
 def val_tiles(data: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -50,10 +50,10 @@ def expected_logits(run: Path, data: Path) -> np.ndarray:
 
 
 def test_canonical_tiles_give_the_logits_of_pipeline_and_model(
-    exported: Path, trained_run: Path, built_data: Path
+    exported: Path, trained_unet: Path, built_data: Path
 ) -> None:
     found = serve(exported, *val_tiles(built_data))
-    expected = expected_logits(trained_run, built_data)
+    expected = expected_logits(trained_unet, built_data)
     np.testing.assert_allclose(found["logits"], expected, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found["probability"], 1 / (1 + np.exp(-expected)), atol=1e-5)
 
@@ -84,7 +84,7 @@ def test_what_invalid_pixels_hold_does_not_matter(exported: Path, built_data: Pa
 
 
 def test_it_serves_in_a_process_without_this_package(
-    exported: Path, trained_run: Path, built_data: Path, tmp_path: Path
+    exported: Path, trained_unet: Path, built_data: Path, tmp_path: Path
 ) -> None:
     image, valid = val_tiles(built_data)
     np.savez(tmp_path / "tiles.npz", image=image, valid=valid)
@@ -98,13 +98,13 @@ def test_it_serves_in_a_process_without_this_package(
     )
     words = [sys.executable, "-c", program, str(exported)]
     subprocess.run(words, cwd=tmp_path, check=True, capture_output=True)
-    expected = expected_logits(trained_run, built_data)
+    expected = expected_logits(trained_unet, built_data)
     np.testing.assert_allclose(np.load(tmp_path / "logits.npy"), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_description_says_what_to_feed(exported: Path, trained_run: Path) -> None:
+def test_the_description_says_what_to_feed(exported: Path, trained_unet: Path) -> None:
     description = json.loads((exported / "assets.extra" / "mmls.json").read_text())
-    _, record = RunFolder.open(trained_run)
+    _, record = RunFolder.open(trained_unet)
     assert description["size"] == 32
     assert [band["name"] for band in description["bands"]][3:5] == ["dem", "slope"]
     assert description["bands"][3]["offset"] == -5834.0
@@ -142,14 +142,14 @@ def test_an_unfinished_run_is_refused(own_run: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "model").exists()
 
 
-def test_an_existing_target_is_left_alone(trained_run: Path, tmp_path: Path) -> None:
+def test_an_existing_target_is_left_alone(trained_unet: Path, tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     with pytest.raises(UsageError, match=r"--out=.*expected a new folder"):
-        export(ExportConfig(run=str(trained_run), out=str(tmp_path / "model")))
+        export(ExportConfig(run=str(trained_unet), out=str(tmp_path / "model")))
     assert not list((tmp_path / "model").iterdir())
 
 
-@pytest.mark.parametrize("run", ["trained_run", "bfloat16_run"])
+@pytest.mark.parametrize("run", ["trained_unet", "bfloat16_run"])
 def test_a_model_that_does_not_give_the_same_is_never_put_in_place(
     run: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -167,9 +167,9 @@ def test_a_model_that_does_not_give_the_same_is_never_put_in_place(
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 
 
-def test_what_an_interrupted_export_left_is_no_obstacle(trained_run: Path, tmp_path: Path) -> None:
+def test_what_an_interrupted_export_left_is_no_obstacle(trained_unet: Path, tmp_path: Path) -> None:
     (tmp_path / ".model.partial" / "variables").mkdir(parents=True)
-    out = export(ExportConfig(run=str(trained_run), out=str(tmp_path / "model")))
+    out = export(ExportConfig(run=str(trained_unet), out=str(tmp_path / "model")))
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
 
 

@@ -89,7 +89,7 @@ def test_tiles_that_are_not_those_of_the_manifest_are_refused(packed: Path, tmp_
 
 _SMALL = """
 from mmls_tf.training import trainer
-from tests.training.conftest import small_networks
+from tests.small_networks import small_networks
 trainer.build_with_auxiliary = small_networks
 """
 

@@ -41,6 +41,12 @@ def target(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def trained_run(trained_unet: Path) -> Path:
+    """A network that can be built anew from its configuration, and sees both classes on other ground."""
+    return trained_unet
+
+
+@pytest.fixture(scope="module")
 def adapted(trained_run: Path, target: Path) -> Path:
     """A run adapted in every way; not to be changed by tests."""
     out = target.parent / "adapted"

@@ -177,7 +177,7 @@ def test_the_result_stands_in_the_run_folder_as_json_with_measured_times(
     assert min(result["milliseconds_per_tile"].values()) > 0
     assert result["milliseconds_per_tile"] != {"1": 2.0, "16": 1.0}
     assert result["config"] == asdict(EvaluateConfig(run=str(own_run), data=str(own_data), split="test"))
-    assert (result["seed"], result["commit"]) == (0, find_commit())
+    assert (result["seed"], result["commit"]) == (RunFolder.open(own_run)[1].config.seed, find_commit())
     assert result["machine"]["cores"] >= 1
     assert result["seconds"] > 0
 
@@ -311,4 +311,4 @@ def precision_over_all(run: Path, data: Path) -> float:
 
 def moving_statistics(run: Path) -> int:
     model = RunFolder(run).load_model("best")
-    return sum(int(np.prod(variable.shape)) for variable in model.non_trainable_variables)
+    return sum(int(np.prod(variable.shape)) for variable in model.non_trainable_weights)

@@ -85,16 +85,16 @@ def test_d4_makes_the_map_turn_with_the_scene(own_run: Path) -> None:
     assert np.abs(np.rot90(predicted(plain, pixels)) - predicted(plain, turned)).max() > 0.01
 
 
-def test_windows_may_be_larger_than_the_tiles_of_training(trained_run: Path, pixels: np.ndarray) -> None:
+def test_windows_may_be_larger_than_the_tiles_of_training(trained_unet: Path, pixels: np.ndarray) -> None:
     valid = canonical(pixels)[1]
-    found = predicted(Predictor.load(trained_run, tile=64, overlap=0.0), pixels)
+    found = predicted(Predictor.load(trained_unet, tile=64, overlap=0.0), pixels)
     image = np.zeros((1, 64, 64, 7), np.float32)
-    image[0] = normalised(trained_run, pixels)[:64, :64]
+    image[0] = normalised(trained_unet, pixels)[:64, :64]
     from mmls_tf.models.registry import build_model
     from mmls_tf.models.spec import ModelSpec
     from mmls_tf.training.run_folder import RunFolder
 
-    folder, record = RunFolder.open(trained_run)
+    folder, record = RunFolder.open(trained_unet)
     model = build_model(ModelSpec.of(record.config, 64, record.normalisation), "float32", 0)
     model.set_weights(folder.load_model("best").get_weights())
     expected = 1 / (1 + np.exp(-np.asarray(model(image, training=False), np.float64)[0, ..., 0]))

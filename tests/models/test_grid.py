@@ -62,6 +62,9 @@ def test_an_unknown_name_is_refused() -> None:
     [
         ({}, []),
         ({"logit_error": 0.01}, ["logit_error 1.0e-02"]),
+        ({"logit_error": 2e-4, "logit_sensitivity": 3e-4}, []),
+        ({"logit_error": 4e-4, "logit_sensitivity": 3e-4}, ["logit_error 4.0e-04"]),
+        ({"logit_error": 2e-3, "logit_sensitivity": 3e-3}, ["logit_error 2.0e-03"]),
         ({"gradient_error": float("nan")}, ["gradient_error nan"]),
         ({"finite": False}, ["logits or gradients that are not finite"]),
         ({"lowered": {"tpu": {"obstacles": ["tensor<?xf32>"]}}}, ["tpu: tensor<?xf32>"]),

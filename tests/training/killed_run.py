@@ -61,7 +61,7 @@ def main() -> None:
 
     start_backend("auto")
     from mmls_tf.training import trainer
-    from tests.training.conftest import small_networks
+    from tests.small_networks import small_networks
 
     trainer.build_with_auxiliary = small_networks
     run(train.main)

@@ -242,9 +242,9 @@ def test_a_run_trained_under_jax_scores_the_same_under_either_backend(
 
 @needs_jax
 def test_weights_trained_under_tensorflow_give_the_same_logits_under_jax(
-    trained_run: Path, built_data: Path, tmp_path: Path
+    trained_unet: Path, built_data: Path, tmp_path: Path
 ) -> None:
-    folder, record = RunFolder.open(trained_run)
+    folder, record = RunFolder.open(trained_unet)
     (batch,) = ScoringInput(open_dataset(built_data), "val", record.normalisation, 3)
     np.save(tmp_path / "images.npy", batch["image"])
     program = (
@@ -256,7 +256,7 @@ def test_weights_trained_under_tensorflow_give_the_same_logits_under_jax(
         "np.save('logits.npy', model.predict_on_batch(np.load('images.npy')))\n"
     )
     subprocess.run(
-        [sys.executable, "-c", program, str(trained_run)],
+        [sys.executable, "-c", program, str(trained_unet)],
         env={**os.environ, "KERAS_BACKEND": "jax"},
         cwd=tmp_path,
         check=True,

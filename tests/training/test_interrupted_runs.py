@@ -24,7 +24,7 @@ from mmls_tf.errors import RunFolderError
 from mmls_tf.training import callbacks, trainer
 from mmls_tf.training.run_folder import RunFolder, locked
 from mmls_tf.training.trainer import train
-from tests.training.conftest import small_networks
+from tests.small_networks import small_networks
 from tests.training.killed_run import strike_at
 
 ROOT = Path(__file__).parents[2]

@@ -23,7 +23,6 @@ from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.job import evaluate
 from mmls_tf.losses import BceDice
 from mmls_tf.metrics import WatchedMiou
-from mmls_tf.models.registry import build_model
 from mmls_tf.models.spec import ModelSpec
 from mmls_tf.training.callbacks import EmaWeights, TrainingError
 from mmls_tf.training.device import Device, choose_jit, choose_precision, require_compiled
@@ -31,6 +30,7 @@ from mmls_tf.training.optimizer import compile_model, learning_rate_schedule
 from mmls_tf.training.run_folder import RunFolder
 from mmls_tf.training.step import TrainingStep
 from mmls_tf.training.trainer import train
+from tests.small_networks import small_networks
 
 SEEN = Normalisation(tuple(range(7)), (0.0,) * 7, (1.0,) * 7)
 
@@ -102,8 +102,10 @@ def test_the_saved_flags_describe_the_same_run(trained_run: Path) -> None:
     }
 
 
-def test_the_same_seed_gives_the_same_history(trained_run: Path, built_data: Path, tmp_path: Path) -> None:
-    train(tiny(built_data, tmp_path / "again", epochs=3), "a test")
+@pytest.mark.usefixtures("small_network")
+def test_the_same_seed_gives_the_same_history(trained_run: Path, tmp_path: Path) -> None:
+    _, record = RunFolder.open(trained_run)
+    train(replace(record.config, run=str(tmp_path / "again")), "a test")
     for one, other in zip(history(trained_run), history(tmp_path / "again"), strict=True):
         for name in one.keys() - {"train_seconds", "input_share"}:
             assert float(one[name]) == pytest.approx(float(other[name]), rel=1e-3, abs=1e-3)
@@ -306,8 +308,7 @@ def test_ten_tiles_are_learnt_by_heart_in_sixty_steps(built_data: Path, tmp_path
 def test_the_average_of_the_weights_is_that_of_the_recurrence_and_training_goes_on_with_the_raw_ones(
     built_data: Path, tmp_path: Path
 ) -> None:
-    spec = ModelSpec("unet", "plain", 4, 32, BAND_NAMES)
-    model = build_model(spec, "float32", 0)
+    model, _ = small_networks(ModelSpec("unet", "plain", 4, 32, BAND_NAMES), "float32", 0)
     config = tiny(built_data, tmp_path / "run", ema=0.8, epochs=2, learning_rate=0.01)
     step = TrainingStep(model, Augmentation(SEEN, 32), BceDice(), ema=0.8)
     compile_model(step, config, steps=3, jit=False)

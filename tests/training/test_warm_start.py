@@ -38,21 +38,23 @@ def started(changes: dict[str, object]) -> tuple[keras.Model, list[str]]:
     return model, warm_start(model, asked)
 
 
-def test_a_run_gives_its_encoder_by_the_names_of_the_bands(trained_run: Path) -> None:
-    model, lines = started({"bands": "rgb+slope", "pretrained": str(trained_run)})
-    folder, _ = RunFolder.open(trained_run)
+def test_a_run_gives_its_encoder_by_the_names_of_the_bands(trained_unet: Path) -> None:
+    model, lines = started({"bands": "rgb+slope", "pretrained": str(trained_unet)})
+    folder, _ = RunFolder.open(trained_unet)
     source = folder.load_model("best").get_layer("encoder").get_weights()
     own = model.get_layer("encoder").get_weights()
     assert_same(own[1:], source[1:])
     np.testing.assert_array_equal(own[0], inflate(source[0], BAND_NAMES, (*RGB, "slope")))
     (line,) = lines
-    assert line.startswith(f"encoder: {len(source)} variables from run {trained_run}, ")
+    assert line.startswith(f"encoder: {len(source)} variables from run {trained_unet}, ")
     assert line.endswith("for red+green+blue+slope")
 
 
-def test_both_encoders_of_a_fusion_start_from_the_one_of_a_run_each_with_its_bands(trained_run: Path) -> None:
-    model, lines = started({"fusion": "concat", "pretrained": str(trained_run)})
-    folder, _ = RunFolder.open(trained_run)
+def test_both_encoders_of_a_fusion_start_from_the_one_of_a_run_each_with_its_bands(
+    trained_unet: Path,
+) -> None:
+    model, lines = started({"fusion": "concat", "pretrained": str(trained_unet)})
+    folder, _ = RunFolder.open(trained_unet)
     source = folder.load_model("best").get_layer("encoder").get_weights()
     sides = encoders_of(model, BAND_NAMES)
     assert {name: bands for name, (_, bands) in sides.items()} == {
@@ -66,10 +68,10 @@ def test_both_encoders_of_a_fusion_start_from_the_one_of_a_run_each_with_its_ban
 
 
 @pytest.mark.slow
-def test_a_run_with_fusion_gives_no_single_encoder(trained_run: Path, tmp_path: Path) -> None:
+def test_a_run_with_fusion_gives_no_single_encoder(trained_unet: Path, tmp_path: Path) -> None:
     fused = config(fusion="concat")
     run = tmp_path / "fused"
-    _, record = RunFolder.open(trained_run)
+    _, record = RunFolder.open(trained_unet)
     folder = RunFolder.create(run, replace(record, config=fused))
     folder.save_model(build_model(ModelSpec.of(fused, SIZE), "float32", 1), "best")
     with pytest.raises(UsageError, match=r"--fusion=none, found optical_encoder and relief_encoder"):
@@ -80,9 +82,9 @@ def test_a_run_with_fusion_gives_no_single_encoder(trained_run: Path, tmp_path: 
         assert_same(model.get_layer(side).get_weights(), source.get_layer(side).get_weights())
 
 
-def test_a_run_of_another_encoder_is_refused_by_the_names_of_both(trained_run: Path) -> None:
+def test_a_run_of_another_encoder_is_refused_by_the_names_of_both(trained_unet: Path) -> None:
     with pytest.raises(UsageError, match=r"a run of --encoder=mit_b0, found one of --encoder=plain"):
-        started({"encoder": "mit_b0", "pretrained": str(trained_run)})
+        started({"encoder": "mit_b0", "pretrained": str(trained_unet)})
 
 
 def test_nothing_there_and_a_folder_that_is_no_run_are_refused(tmp_path: Path) -> None:
@@ -95,14 +97,14 @@ def test_nothing_there_and_a_folder_that_is_no_run_are_refused(tmp_path: Path) -
 
 
 def test_training_starts_from_the_run_says_so_and_keeps_it_in_the_record(
-    trained_run: Path, built_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained_unet: Path, built_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = config(data=str(built_data), run=str(tmp_path / "run"), pretrained=str(trained_run))
+    asked = config(data=str(built_data), run=str(tmp_path / "run"), pretrained=str(trained_unet))
     train(replace(asked, learning_rate=1e-9), "a test")
-    assert f"\npretrained encoder: 50 variables from run {trained_run}" in capsys.readouterr().out
+    assert f"\npretrained encoder: 50 variables from run {trained_unet}" in capsys.readouterr().out
     folder, record = RunFolder.open(tmp_path / "run")
-    assert record.config.pretrained == str(trained_run)
-    source = RunFolder.open(trained_run)[0].load_model("best").get_layer("encoder")
+    assert record.config.pretrained == str(trained_unet)
+    source = RunFolder.open(trained_unet)[0].load_model("best").get_layer("encoder")
     for own, other in zip(
         folder.load_model("last").get_layer("encoder").trainable_variables,
         source.trainable_variables,
