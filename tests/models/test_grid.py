@@ -81,7 +81,15 @@ def test_an_unknown_name_is_refused() -> None:
             ["logits 0.50 from float32, uncompiled 0.24"],
         ),
         # Lost by bfloat16 itself.
-        ({"precision": "bfloat16", "logit_error_to_float32": {"uncompiled": 0.26, "xla": 0.5}}, []),
+        (
+            {
+                "precision": "bfloat16",
+                "logit_error_to_float32": {"uncompiled": 0.26, "xla": 0.5},
+                "loss_difference": 0.06,
+            },
+            [],
+        ),
+        ({"precision": "bfloat16", "loss_difference": 0.06}, ["loss_difference 6.0e-02"]),
     ],
 )
 def test_what_is_beyond_the_tolerances_is_a_problem(changes: Row, found: list[str]) -> None:
