@@ -84,12 +84,12 @@ def test_a_run_starts_from_the_encoder_that_images_alone_have_taught(
 
 
 def test_runs_that_start_from_such_an_encoder_say_whose_images_taught_it(
-    own_run: Path, own_data: Path, tmp_path: Path
+    trained_unet: Path, own_data: Path, tmp_path: Path
 ) -> None:
     encoder = tmp_path / "taught" / "encoder.keras"
     encoder.parent.mkdir()
-    _, before = RunFolder.open(own_run)
-    RunFolder(own_run).load_model("best").get_layer("encoder").save(encoder)
+    _, before = RunFolder.open(trained_unet)
+    RunFolder(trained_unet).load_model("best").get_layer("encoder").save(encoder)
     seen = {"data_fingerprint": before.fingerprint, "images": {"train": 10, "isolated": 4}}
     (encoder.parent / "pretrain.json").write_text(json.dumps(seen))
     kept = {name: getattr(before.config, name) for name in ("model", "filters", "bands", "precision")}
