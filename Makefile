@@ -8,6 +8,9 @@ DEMO := demo
 # the order of tests/conftest.py, the longest first.
 PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
+# Where nothing keeps compiled modules, every start of TensorFlow compiles thousands of them: four times as long.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install demo test test-all lint clean
 
 install: $(STAMP)

@@ -88,6 +88,14 @@ def small_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mmls_tf.training.trainer.build_with_auxiliary", small_networks)
 
 
+@pytest.fixture(scope="module")
+def operation_by_operation() -> Iterator[None]:
+    """TensorFlow traces no function: for two steps of a deep network that takes several times as long as they do."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="session")
 def trained_unet(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of three epochs, of a U-Net; not to be changed by tests."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import tensorflow as tf
 from absl import flags
 
 from mmls_tf.config import TrainConfig
@@ -29,14 +28,6 @@ BASELINES = {"unet", "unetplusplus", "pspnet", "deeplabv3", "deeplabv3plus", "se
 LARGE = {"unetplusplus", "pspnet", "deeplabv3"}
 RECIPES = {"demo", "best", "transfer"}  # their training lines differ from the others'
 MODEL_FLAGS = ("--run", "--model", "--encoder", "--filters", "--fusion", "--full_skip")
-
-
-@pytest.fixture
-def operation_by_operation() -> Iterator[None]:
-    """TensorFlow traces no function: for two steps of a deep network that takes several times as long as they do."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
 
 
 def test_a_configuration_is_trained_and_scored_by_command(
@@ -63,7 +54,6 @@ def test_a_configuration_is_trained_and_scored_by_command(
     [pytest.param(path, marks=pytest.mark.slow if path.stem in LARGE else []) for path in CONFIGS],
     ids=lambda path: path.name,
 )
-@pytest.mark.filterwarnings("ignore:.*does not apply to tf.data functions")
 def test_every_configuration_trains_and_can_be_scored(
     config: Path, own_data: Path, tmp_path: Path, operation_by_operation: None
 ) -> None:

@@ -31,6 +31,7 @@ from mmls_tf.prediction.tiles import predict_tiles
 from mmls_tf.training.adaptation import Adaptation
 from mmls_tf.training.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("operation_by_operation")
 ALL = {"method": "statistics+teacher+finetune+prior", "labels": 1, "steps": 2, "confidence": 0.5}
 
 

@@ -35,7 +35,7 @@ MODELS = {
     ),
 }
 # Each kind of layer at every run of the tests; the others are left to `make test-all`.
-QUICK = {"unet", "deeplabv3plus", "segformer", "unet-gated", "unet-derived"}
+QUICK = {"deeplabv3plus", "segformer", "unet-gated", "unet-derived"}
 every_model = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS]
 )
