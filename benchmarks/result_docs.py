@@ -84,6 +84,12 @@ _RESULTS: tuple[Rendered, ...] = (
         group=("augment", "loss", "batch", "learning_rate", "context", "context_from", "windows"),
     ),
     Table(
+        "zoo",
+        "zoo",
+        (Column("10^6 parameters", "parameters", divisor=1e6, digits=2), *WATCHED),
+        group=("model", "encoder", "fusion"),
+    ),
+    Table(
         "context-highland",
         "context_highland",
         METRICS[:1],

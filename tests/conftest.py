@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import gc
 import os
 import shutil
 import subprocess
@@ -24,6 +25,11 @@ from tests.small_networks import small_networks  # noqa: E402
 
 # Networks of tests run a few steps: to rewrite their graphs first takes longer than it saves.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+# Millions of objects stay for good once these two are loaded; to look through them for cycles while graphs are traced
+# takes a tenth of the time.
+gc.freeze()
+gc.set_threshold(50_000, 20, 50)
 
 # Machine code of little optimisation, by the emitters that are quickest: it takes a fifth of the time to compile, and
 # XLA's own passes over the network are the same. Commands that tests start inherit it.

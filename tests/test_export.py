@@ -149,7 +149,7 @@ def test_an_existing_target_is_left_alone(trained_unet: Path, tmp_path: Path) ->
     assert not list((tmp_path / "model").iterdir())
 
 
-@pytest.mark.parametrize("run", ["trained_unet", "bfloat16_run"])
+@pytest.mark.parametrize("run", ["trained_unet", pytest.param("bfloat16_run", marks=pytest.mark.slow)])
 def test_a_model_that_does_not_give_the_same_is_never_put_in_place(
     run: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -130,6 +130,7 @@ def _apply(
     methods = parse_method(config.method)
     if "statistics" in methods:
         member = adapt_statistics(member, target, config.target_split, config.statistics, config.batch)
+        found["statistics"] = {"of": config.statistics}
     if "teacher" in methods:
         member, found["teacher"] = train_on_both(member, home, target, (), config)
     if "finetune" in methods:

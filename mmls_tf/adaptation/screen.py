@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from mmls_tf.training.adaptation import Adaptation
 
+_STATISTICS = {
+    "both": "bands and moments of batch normalisation",
+    "bands": "bands alone",
+    "moments": "moments of batch normalisation alone",
+}
+
 
 def adaptation_text(adaptation: Adaptation) -> str:
     """Returns lines: source, target, what was found, what it costs on source tiles."""
@@ -15,6 +21,8 @@ def adaptation_text(adaptation: Adaptation) -> str:
         f"(column: {adaptation.column})",
         f"methods    {' + '.join(adaptation.methods)}, {figures['seconds'] / 60:.1f} min",
     ]
+    if "statistics" in figures:
+        lines.append(f"statistics {_STATISTICS[figures['statistics']['of']]}, of the target")
     for name in ("teacher", "finetune"):
         if name in figures:
             lines.append(

@@ -131,7 +131,8 @@ def test_a_split_of_images_alone_will_do(trained_run: Path, raw_folder: Path, tm
     raw = shutil.copytree(raw_folder, tmp_path / "raw")
     shutil.rmtree(raw / "isolated" / "masks")
     build(BuildConfig(src=str(raw), out=str(tmp_path / "data"), tile_size=32), "a test")
-    adapt(config(trained_run, tmp_path / "data", tmp_path / "out", method="statistics"), "a test")
+    made = adapt(config(trained_run, tmp_path / "data", tmp_path / "out", method="statistics"), "a test")
+    assert "\nstatistics bands and moments of batch normalisation, of the target\n" in adaptation_text(made)
     _, found = RunFolder.open(tmp_path / "out")
     expected = split_statistics(open_dataset(tmp_path / "data"), "isolated")
     assert found.normalisation.mean == tuple(band.mean for band in expected)
@@ -167,6 +168,7 @@ def test_the_record_says_from_what_to_what_and_how(trained_run: Path, target: Pa
     assert key.startswith("isolated/")
     assert entries[key] == sha256
     assert found.figures.keys() >= {"before", "after", "teacher", "finetune", "prior"}
+    assert found.figures["statistics"] == {"of": "both"}
     assert RunFolder(adapted).read_summary()["adaptation"]["column"] == "few labels"
 
 

@@ -28,14 +28,14 @@ MODELS = {
         f"unet-{fusion}": ModelSpec("unet", "plain", 3, 32, BAND_NAMES, fusion)
         for fusion in ("concat", "gated")
     },
-    "unet-derived": ModelSpec(
-        *("unet", "plain", 3, 32, BAND_NAMES),
+    "unet-gated-derived": ModelSpec(
+        *("unet", "plain", 3, 32, BAND_NAMES, "gated"),
         derive="relative_dem+highpass_dem+terrain+robust",
         elevation_m=3000.0,
     ),
 }
 # Each kind of layer at every run of the tests; the others are left to `make test-all`.
-QUICK = {"deeplabv3plus", "segformer", "unet-gated", "unet-derived"}
+QUICK = {"deeplabv3plus", "segformer", "unet-gated-derived"}
 every_model = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in MODELS]
 )

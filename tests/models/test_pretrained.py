@@ -93,6 +93,7 @@ def test_a_filter_whose_mean_is_zero_stays_zero_and_finite() -> None:
 # Libraries
 
 
+@pytest.mark.slow
 def test_weights_of_keras_applications_give_the_features_of_its_own_model(tmp_path: Path) -> None:
     library = shaken(
         keras.applications.ResNet50V2(weights=None, include_top=False, input_shape=(SIZE, SIZE, 3))

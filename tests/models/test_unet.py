@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from mmls_tf.bands import BAND_NAMES
-from mmls_tf.losses import BceDice
 from mmls_tf.models.registry import build_model
 from mmls_tf.models.spec import ModelSpec
 
@@ -56,17 +55,3 @@ def test_a_block_is_as_wide_as_the_level_of_the_encoder_beside_it(stride: int) -
         32 // stride,
         4 * stride,
     )
-
-
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_xla_gives_the_same_loss_and_the_same_weights_after_a_step_as_no_xla(precision: str) -> None:
-    results = []
-    for jit in (False, True):
-        model = small(precision=precision)
-        model.compile(optimizer=keras.optimizers.SGD(0.1), loss=BceDice(), jit_compile=jit)
-        loss = model.train_on_batch(images(), target())
-        results.append((float(loss), model.get_weights()))
-    tolerance = 1e-4 if precision == "float32" else 3e-2
-    assert results[0][0] == pytest.approx(results[1][0], rel=tolerance)
-    for plain, compiled in zip(results[0][1], results[1][1], strict=True):
-        np.testing.assert_allclose(plain, compiled, atol=tolerance)

@@ -83,6 +83,7 @@ def test_a_run_starts_from_the_encoder_that_images_alone_have_taught(
     assert images_seen(asked.pretrained) == {open_dataset(data).manifest.fingerprint: list(result["images"])}
 
 
+@pytest.mark.usefixtures("operation_by_operation")
 def test_runs_that_start_from_such_an_encoder_say_whose_images_taught_it(
     trained_unet: Path, own_data: Path, tmp_path: Path
 ) -> None:

@@ -241,6 +241,7 @@ def test_a_run_trained_under_jax_scores_the_same_under_either_backend(
 
 
 @needs_jax
+@pytest.mark.slow
 def test_weights_trained_under_tensorflow_give_the_same_logits_under_jax(
     trained_unet: Path, built_data: Path, tmp_path: Path
 ) -> None:
