@@ -86,7 +86,7 @@ _RESULTS: tuple[Rendered, ...] = (
     Table(
         "zoo",
         "zoo",
-        (Column("10^6 parameters", "parameters", divisor=1e6, digits=2), *WATCHED),
+        (Column("10^6 parameters", "parameters", divisor=1e6, digits=2, alike=True), *WATCHED),
         group=("model", "encoder", "fusion"),
     ),
     Table(

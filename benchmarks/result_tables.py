@@ -24,12 +24,14 @@ class Column:
       path: where in a run's entry, keys joined by dots; {split} becomes that of the row.
       divisor: what the figure is divided by, as 60 for minutes.
       digits: behind the decimal point.
+      alike: the figure is the same in all runs of a row, as a count of parameters, and has no spread.
     """
 
     title: str
     path: str
     divisor: float = 1.0
     digits: int = 3
+    alike: bool = False
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,11 @@ def _cell(
 ) -> str:
     path = column.path.format(split=split)
     values = [_figure(table, entry, path) / column.divisor for entry in members]
-    if single and len(values) == 1:
+    if column.alike and len(set(values)) > 1:
+        raise UsageError(
+            f"{table.source}.json: expected one {column.title} in each row of table {table.name}, found {values}"
+        )
+    if column.alike or (single and len(values) == 1):
         return number_text(values[0], column.digits)
     return spread_text(spread(values), column.digits)
 

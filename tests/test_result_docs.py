@@ -147,6 +147,16 @@ def test_a_row_is_a_mean_over_repetitions_and_nothing_else(change: dict[str, Any
         table_text(table, [entry(0, 0.7), {**entry(1, 0.8), **change}])
 
 
+def test_what_is_alike_in_a_row_has_no_spread_and_must_be_alike() -> None:
+    table = Table("a", "a", (Column("minutes", "seconds", divisor=60.0, digits=1, alike=True),))
+    runs = [entry(0, 0.7), entry(1, 0.8)]
+    assert cells(table_text(table, runs)) == [["minutes", "n"], ["1.5", "2"]]
+    with pytest.raises(
+        UsageError, match=r"expected one minutes in each row of table a, found \[1\.5, 2\.0\]"
+    ):
+        table_text(table, [runs[0], {**runs[1], "seconds": 120.0}])
+
+
 def test_folds_of_one_seed_may_be_summed_up_too() -> None:
     runs = [entry(0, 0.5 + fold / 10, fold=fold, folds="random:3") for fold in range(3)]
     table = Table("a", "a", (MIOU,), splits=("test",), over=("fold",))

@@ -48,7 +48,7 @@ target = np.stack([images[..., 0] > 0, np.ones((2, 32, 32))], -1).astype("float3
 history = [[float(value) for value in model.train_on_batch(images, target)] for _ in range(5)]
 decoders = {name: build_model(spec(name), "float32", 0).output_shape for name in DECODERS}
 encoders = {}
-for name in ("mit_b0", "resnet50v2", "resnet18"):
+for name in ("plain", "resnet50v2", "resnet18"):
     try:
         encoders[name] = build_model(spec("unet", name), "float32", 0).output_shape
     except UsageError as error:

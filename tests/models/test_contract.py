@@ -157,13 +157,7 @@ def test_the_seed_decides_the_weights(name: str) -> None:
 @every_model
 def test_its_specification_survives_the_disk(name: str) -> None:
     fields = json.loads(json.dumps(asdict(MODELS[name])))
-    again = ModelSpec(**{**fields, "bands": tuple(fields["bands"])})
-    assert again == MODELS[name]
-    assert shapes(build_model(again, "float32", 0)) == shapes(model(name))
-
-
-def shapes(of: keras.Model) -> list[tuple[int, ...]]:
-    return [tuple(variable.shape) for variable in of.variables]
+    assert ModelSpec(**{**fields, "bands": tuple(fields["bands"])}) == MODELS[name]
 
 
 @every_model

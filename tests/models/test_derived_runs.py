@@ -15,6 +15,7 @@ from mmls_tf.models.registry import build_model
 from mmls_tf.models.spec import ModelSpec
 from mmls_tf.training.warm_start import warm_start
 
+pytestmark = pytest.mark.usefixtures("operation_by_operation")
 EVERYTHING = "relative_dem+highpass_dem+terrain+robust"
 
 

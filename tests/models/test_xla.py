@@ -42,7 +42,7 @@ CELLS = {
     for precision in ("float32", "bfloat16")
 }
 # A quarter of a minute each. That training steps lower is tested by `test_lowering.py`, much sooner.
-QUICK = {"unet-float32", "unet-gated-bfloat16"}
+QUICK = {"unet-gated-float32"}
 every_cell = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in CELLS]
 )

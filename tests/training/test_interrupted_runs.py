@@ -65,7 +65,9 @@ small_network = pytest.mark.usefixtures("small_network")
 
 
 @small_network
-@pytest.mark.parametrize("way", ["memory", pytest.param("disk", marks=pytest.mark.slow), "device"])
+@pytest.mark.parametrize(
+    "way", ["memory", *(pytest.param(way, marks=pytest.mark.slow) for way in ("disk", "device"))]
+)
 def test_a_run_that_went_on_ends_as_if_nothing_had_happened(
     built_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:

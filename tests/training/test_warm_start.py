@@ -20,6 +20,7 @@ from mmls_tf.training.run_folder import RunFolder
 from mmls_tf.training.trainer import train
 from mmls_tf.training.warm_start import warm_start
 
+pytestmark = pytest.mark.usefixtures("operation_by_operation")
 SIZE = 32
 
 
