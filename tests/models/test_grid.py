@@ -156,6 +156,12 @@ def test_the_page_counts_measured_cells_and_those_that_are_wrong() -> None:
     assert "deeplabv3" not in text
 
 
+def test_the_committed_page_is_what_is_made_of_the_committed_cells() -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    result = json.loads((docs / "results" / "model_grid.json").read_text())
+    assert page(result, plan(GridConfig())) == (docs / "model_grid.md").read_text()
+
+
 @pytest.mark.slow
 def test_a_model_that_cannot_be_built_is_an_error_and_the_next_one_is_measured(tmp_path: Path) -> None:
     keys = [{**KEY, "tile_size": size, "backend": "jax"} for size in (33, 32)]
