@@ -131,7 +131,6 @@ def flags_of(module: str, command: Command) -> set[str]:
     return set(re.findall(r"^\s+-{1,2}(?:\[no\])?(\w+)", result.stdout, re.MULTILINE))
 
 
-@pytest.mark.slow
 def test_the_notebook_runs_to_its_end_on_a_cpu_and_leaves_finished_and_scored_runs(
     notebook: NotebookNode, kernel: str, tmp_path: Path
 ) -> None:

@@ -68,7 +68,6 @@ def test_two_mirrored_devices_train_as_one(
     assert "batch 4, 2 on each device; --learning_rate is for the whole batch and is not scaled" in said
 
 
-@pytest.mark.slow
 def test_two_workers_train_as_one(built_data: Path, tmp_path: Path, alone: list[dict[str, float]]) -> None:
     ports = [23000 + os.getpid() % 9000, 33000 + os.getpid() % 9000]
     cluster = {"worker": [f"localhost:{port}" for port in ports]}
