@@ -232,8 +232,9 @@ differ by 5e-5, or as much as they change if half of the weights move to the nex
 gradient is relative in the L2 norm. In bfloat16 the latter is that to float32, and in brackets that of the uncompiled
 bfloat16 step: the gradient of a fresh network is mostly rounding, so the two must be alike, and so must the differences
 of their logits to those of float32. Where the uncompiled step in bfloat16 is further than a quarter of the logits' size
-from float32, a cell says "noise", and its logits and loss are not judged. Batch normalisation starts with the
-statistics of the images. Dropout is off. XLA makes quick machine code
+from float32, a cell says "noise", and its logits and loss are not judged. Logits are those of the images and of seven
+draws of them, changed by noise of 0.003 (`draws` in the JSON), or, in cells that do not say so, of the images alone.
+Batch normalisation starts with the statistics of the images. Dropout is off. XLA makes quick machine code
 (`{result["xla_flags"]}`), which changes what it fuses, not what it is asked to compute. **Bold** is what is wrong.
 
 {table(rows, keys)}

@@ -84,9 +84,10 @@ def reference(cell: Cell) -> tuple[Any, list[Array], Step]:
 def measure(cell: Cell, dump: Path) -> dict[str, Any]:
     """Compares a step with XLA to TensorFlow's without, from the same weights, and reads what XLA compiled.
 
-    Errors are differences to the uncompiled step in the L2 norm: of all logits (as a root mean square), of the whole
-    gradient (relative), of the variable where its gradient or its moving statistic is worst (relative). In bfloat16,
-    whose rounding differs wherever operations are fused, logits and gradients of both are compared with float32's.
+    Errors are differences to the uncompiled step in the L2 norm: of all logits (as a root mean square, over all
+    draws of the images), of the whole gradient (relative), of the variable where its gradient or its moving statistic
+    is worst (relative). In bfloat16, whose rounding differs wherever operations are fused, logits and gradients of
+    both are compared with float32's.
     """
     import keras
 
@@ -111,6 +112,7 @@ def measure(cell: Cell, dump: Path) -> dict[str, Any]:
         "parameters": model.count_params(),
         "loss": round(plain.loss, 6),
         "loss_difference": abs(plain.loss - compiled.loss),
+        "draws": len(plain.logits),
         "logit_size": root_mean_square(plain.logits),
         "logit_error": root_mean_square(compiled.logits - plain.logits),
         "statistics_error": worst_distance(compiled.statistics, plain.statistics),

@@ -54,7 +54,12 @@ class Cell:
 
 @dataclass(frozen=True)
 class Step:
-    """What a prediction and one step of gradient descent with rate 1 gave; `gradients` are what it took away."""
+    """What predictions and one step of gradient descent with rate 1 gave.
+
+    Attributes:
+      logits: [draw, batch, height, width, 1], of the seeded batch and of draws of it (`nearly_alike`).
+      gradients: what the step took away from every variable.
+    """
 
     logits: Array
     loss: float
@@ -80,6 +85,16 @@ def seeded_batch(cell: Cell) -> tuple[Array, Array]:
     valid = np.ones_like(mask)
     valid[:, :, : size // 8] = 0
     return images, np.concatenate([mask, valid], axis=-1)
+
+
+def nearly_alike(images: Array) -> list[Array]:
+    """Returns the images, and seven draws of them, changed by noise of 0.003.
+
+    Of the rounding of bfloat16 one batch shows one draw: that of EfficientNetV2-B1's logits was .24 from float32 under
+    JAX where TensorFlow's was .13, and on three other draws .11 to .16 where TensorFlow's was .11.
+    """
+    rng = np.random.default_rng(1)
+    return [images, *(images + rng.normal(0, 0.003, images.shape).astype(np.float32) for _ in range(7))]
 
 
 def new_model(cell: Cell, drawn: bool = True) -> Any:
@@ -139,7 +154,9 @@ def one_step(model: Any, cell: Cell, dump: Path | None = None) -> Step:
         if jit:
             require_compiled(model)
         with _compiling(dump, "predict", hlo):
-            logits = np.asarray(model.predict_on_batch(images), np.float32)
+            logits = np.stack([model.predict_on_batch(draw) for draw in nearly_alike(images)]).astype(
+                np.float32
+            )
         before = _values(model.trainable_variables)
         with _compiling(dump, "train", hlo):
             loss = float(np.asarray(model.train_on_batch(images, target)).ravel()[0])
