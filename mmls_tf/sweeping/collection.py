@@ -64,6 +64,10 @@ def run_entry(run: RunFiles) -> Entry:
             path.stem: _evaluation(run, path.stem)
             for path in sorted((run.folder / "evaluations").glob("*.json"))
         },
+        "robustness": {
+            path.stem: _robustness(run, path.stem)
+            for path in sorted((run.folder / "robustness").glob("*.json"))
+        },
         **{name: summary[name] for name in _KEPT},
         **({"adaptation": summary["adaptation"]} if "adaptation" in summary else {}),
     }
@@ -113,21 +117,42 @@ def _name(folder: Path) -> str:
 def _evaluation(run: RunFiles, name: str) -> Entry:
     found = run.evaluation(name)
     assert found is not None
-    if not run.is_current(found):
-        raise RunFolderError(
-            f"{run.folder}/evaluations/{name}.json: expected an evaluation of the run's {found['weights']} weights, "
-            "found one of others; evaluate again, or remove it"
-        )
+    _require_current(run, found, f"evaluations/{name}.json", "scores")
     scores = found["labelled_pixels"]
     return {
         "weights": found["weights"],
         "tiles": found["tiles"],
         **{metric: scores[metric] for metric in Confusion().metrics()},
         "confusion": {count: scores[count] for count in _COUNTS},
-        **(
-            {} if found["data_fingerprint"] == run.fingerprint else {"fingerprint": found["data_fingerprint"]}
-        ),
+        **_other_data(run, found),
     }
+
+
+def _robustness(run: RunFiles, name: str) -> Entry:
+    """Returns the metric of unchanged tiles, and under each change by its name."""
+    found = run.robustness(name)
+    _require_current(run, found, f"robustness/{name}.json", "scores")
+    return {
+        "weights": found["weights"],
+        "tiles": found["tiles"],
+        "metric": found["metric"],
+        "clean": found["clean"]["value"],
+        "changed": {change["name"]: change["value"] for change in found["changes"]},
+        **_other_data(run, found),
+    }
+
+
+def _require_current(run: RunFiles, found: Entry, file: str, what: str) -> None:
+    if not run.is_current(found):
+        raise RunFolderError(
+            f"{run.folder}/{file}: expected {what} of the run's {found['weights']} weights, found others; "
+            "run it again, or remove it"
+        )
+
+
+def _other_data(run: RunFiles, found: Entry) -> Entry:
+    fingerprint = found["data_fingerprint"]
+    return {} if fingerprint == run.fingerprint else {"fingerprint": fingerprint}
 
 
 def _without_absolute_paths(value: Any) -> Any:

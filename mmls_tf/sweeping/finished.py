@@ -51,6 +51,10 @@ class RunFiles:
         path = self.folder / "evaluations" / f"{split}.json"
         return _read(path) if path.is_file() else None
 
+    def robustness(self, name: str) -> dict[str, Any]:
+        """Returns what `mmls_tf.robustness` wrote under this name."""
+        return _read(self.folder / "robustness" / f"{name}.json")
+
     def evaluation_of(self, split: str, weights: str) -> dict[str, Any] | None:
         """Returns the evaluation of a split if it is of these weights as they are now, on the run's own data set."""
         found = self.evaluation(split)
@@ -60,7 +64,7 @@ class RunFiles:
         return found if self.is_current(found) else None
 
     def is_current(self, evaluation: dict[str, Any]) -> bool:
-        """Returns whether an evaluation is of the run's weights as they are now."""
+        """Returns whether an evaluation, or a study of changes, is of the run's weights as they are now."""
         path = self.folder / f"{evaluation['weights']}.keras"
         return path.is_file() and (
             evaluation["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()

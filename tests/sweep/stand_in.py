@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +143,16 @@ def write_evaluation(run: Path, split: str, weights: str, counts: Confusion, til
     }  # fmt: skip
     (run / "evaluations").mkdir(exist_ok=True)
     (run / "evaluations" / f"{split}.json").write_text(json.dumps(result))
+
+
+def write_robustness(run: Path, name: str, weights: str, clean: float, changed: Mapping[str, float]) -> None:
+    """What changes of the input cost a run as it is."""
+    record = json.loads((run / "run.json").read_text())
+    result = {
+        "weights": weights, "tiles": 4, "metric": "miou", "clean": {"value": clean},
+        "weights_sha256": hashlib.sha256((run / f"{weights}.keras").read_bytes()).hexdigest(),
+        "data_fingerprint": record["fingerprint"],
+        "changes": [{"name": change, "value": value} for change, value in changed.items()],
+    }  # fmt: skip
+    (run / "robustness").mkdir(exist_ok=True)
+    (run / "robustness" / f"{name}.json").write_text(json.dumps(result))

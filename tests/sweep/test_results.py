@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stand_in import write_data, write_evaluation, write_run
+from stand_in import write_data, write_evaluation, write_robustness, write_run
 
 from mmls_tf.config import TrainConfig
 from mmls_tf.errors import RunFolderError, UsageError
@@ -108,9 +108,7 @@ def test_runs_that_are_not_finished_are_refused_by_name(runs: Path) -> None:
 
 def test_an_evaluation_of_weights_that_are_no_more_is_refused(runs: Path) -> None:
     (runs / "b" / "ema.keras").write_text("trained anew")
-    with pytest.raises(
-        RunFolderError, match=r"b/evaluations/test\.json: expected an evaluation of the run's ema"
-    ):
+    with pytest.raises(RunFolderError, match=r"b/evaluations/test\.json: expected scores of the run's ema"):
         collect([runs / "b"])
 
 
@@ -120,6 +118,29 @@ def test_an_evaluation_on_other_data_says_on_which(runs: Path) -> None:
     found = collect([runs / "b"])[0]["evaluations"]
     assert found["test"]["fingerprint"] == "e" * 64
     assert "fingerprint" not in found["val"]
+
+
+def test_what_a_changed_input_costs_is_kept_by_change_and_refused_of_weights_that_are_no_more(
+    runs: Path,
+) -> None:
+    write_robustness(runs / "b", "val-isolated", "ema", 0.7, {"shift of both": 0.6, "noise": 0.5})
+    first, second = collect([runs / "a", runs / "b"])
+    assert first["robustness"] == {}
+    assert second["robustness"] == {
+        "val-isolated": {
+            "weights": "ema",
+            "tiles": 4,
+            "metric": "miou",
+            "clean": 0.7,
+            "changed": {"shift of both": 0.6, "noise": 0.5},
+        }
+    }
+    (runs / "b" / "evaluations" / "test.json").unlink()
+    (runs / "b" / "ema.keras").write_text("trained anew")
+    with pytest.raises(
+        RunFolderError, match=r"b/robustness/val-isolated\.json: expected scores of the run's ema"
+    ):
+        collect([runs / "b"])
 
 
 def test_what_is_no_run_and_holds_none_is_refused(tmp_path: Path) -> None:
