@@ -10,7 +10,7 @@ from typing import Any
 
 from mmls_tf.errors import UsageError
 from mmls_tf.sweeping.report import markdown
-from mmls_tf.sweeping.spread import number_text
+from mmls_tf.sweeping.spread import number_text, spread, spread_text
 
 Found = Mapping[str, Any]
 Rows = list[list[str]]
@@ -134,6 +134,17 @@ def share_rows(shares: Found) -> Rows:
     for run in shares["runs"]:
         share = 100 * run["landslide_km2"] / shares["mapped_km2"]
         rows.append([run["name"], str(run["train_tiles"]), str(run["landslides"]), f"{share:.1f} %"])
+    return rows
+
+
+def together_rows(together: Found) -> Rows:
+    """Rows of docs/results/together.json: mIoU of runs alone (one an evaluation) and of their average."""
+    rows = [["runs", "averaged", "val mIoU", "val mIoU, --tta=d4"]]
+    for one in together["rows"]:
+        scores = [
+            spread_text(spread(one[name])) if one[name] else "not measured" for name in ("miou", "miou_d4")
+        ]
+        rows.append([one["runs"], one["averaged"], *scores])
     return rows
 
 

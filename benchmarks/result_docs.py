@@ -22,6 +22,7 @@ from benchmarks.measured_tables import (
     scene_rows,
     seam_rows,
     share_rows,
+    together_rows,
     training_rows,
 )
 from benchmarks.result_tables import Changes, Column, Table
@@ -107,6 +108,7 @@ _RESULTS: tuple[Rendered, ...] = (
     Table(
         "light-published", "light_published", WATCHED, group=("augment", "context", "context_from", "windows")
     ),
+    Measured("together", ("together",), together_rows),
     Table(
         "light-augment",
         "light_augment",

@@ -19,6 +19,7 @@ from benchmarks.measured_tables import (
     scene_rows,
     seam_rows,
     share_rows,
+    together_rows,
     training_rows,
 )
 from benchmarks.result_docs import METRICS, PAGES, render
@@ -241,6 +242,17 @@ def test_a_table_of_seams_has_a_row_a_split_and_one_of_an_inventory_a_row_a_size
 def test_a_table_of_shares_is_of_the_mapped_area() -> None:
     run = {"name": "a", "train_tiles": 280, "landslides": 3, "landslide_km2": 25.0}
     assert share_rows({"mapped_km2": 200.0, "runs": [run]})[1:] == [["a", "280", "3", "12.5 %"]]
+
+
+def test_a_table_of_runs_together_has_a_spread_over_seeds_and_says_what_was_not_measured() -> None:
+    rows = [
+        {"runs": "a", "averaged": "none", "miou": [0.8, 0.81, 0.82], "miou_d4": [0.7]},
+        {"runs": "a", "averaged": "3 seeds", "miou": [0.83], "miou_d4": []},
+    ]
+    assert together_rows({"rows": rows})[1:] == [
+        ["a", "none", ".810 ± .010", ".700 ± -"],
+        ["a", "3 seeds", ".830 ± -", "not measured"],
+    ]
 
 
 def test_tables_of_speed_have_ranges() -> None:
