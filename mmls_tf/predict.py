@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mmls_tf.backend import start_backend
 from mmls_tf.entry import command_line, config_from_flags, define_flags, run
 from mmls_tf.inference.config import PredictConfig
+from mmls_tf.shipped import find_run, require_runs
 
 define_flags(PredictConfig)
 
@@ -12,6 +15,7 @@ define_flags(PredictConfig)
 def main() -> None:
     """Writes the map that the flags describe and says what is in it."""
     config = config_from_flags(PredictConfig)
+    require_runs(find_run(Path(run)) for run in config.runs)
     start_backend(config.backend)
     from mmls_tf.inference.job import predict  # after the backend, which importing Keras fixes
     from mmls_tf.inference.screen import map_text

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from mmls_tf.backend import start_backend
 from mmls_tf.entry import command_line, config_from_flags, define_flags, run
 from mmls_tf.evaluation.robustness.config import RobustnessConfig
+from mmls_tf.shipped import require_runs
 
 define_flags(RobustnessConfig)
 
@@ -12,6 +15,7 @@ define_flags(RobustnessConfig)
 def main() -> None:
     """Scores the run under every change, prints the table and says where the result is."""
     config = config_from_flags(RobustnessConfig)
+    require_runs([Path(config.run)])
     start_backend(config.backend)
     from mmls_tf.evaluation.robustness.job import (
         try_changes,

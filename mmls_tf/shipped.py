@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+
+from mmls_tf.errors import RunFolderError
 
 _ROOT = Path(__file__).parent / "weights"
 
@@ -15,6 +18,22 @@ def shipped_runs() -> tuple[str, ...]:
 def find_run(run: Path) -> Path:
     """Returns the folder of a run that is only read: what lies there, else what comes with the package by that name."""
     return shipped_run(run) or run
+
+
+def require_runs(runs: Iterable[Path]) -> None:
+    """Refuses folders that hold no run, before anything slow is started for them.
+
+    Raises:
+      RunFolderError: the first of them that has no `run.json`.
+    """
+    for run in runs:
+        if not (run / "run.json").is_file():
+            hint = ""
+            if shipped := shipped_run(run):
+                hint = f"; {run} comes with the package, where nothing is written: copy {shipped} to a folder of yours"
+            raise RunFolderError(
+                f"--run={run}: expected a run folder made by mmls_tf.train, found no run.json{hint}"
+            )
 
 
 def shipped_run(run: Path) -> Path | None:

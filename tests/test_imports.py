@@ -113,3 +113,32 @@ def test_a_command_starts_without_what_it_may_need_later(backend: str, left_out:
     )
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == f"{backend} set()"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "evaluate --split=test",
+        "robustness --split=test",
+        "adapt --target=data --method=statistics --out=out",
+        "predict --scene=scene.tif --out=out",
+        "export --out=out",
+        "submit --images=images --out=out.zip",
+    ],
+)
+def test_a_run_that_is_not_there_is_said_before_tensorflow_starts(words: str, tmp_path: Path) -> None:
+    command, *flags = words.split()
+    code = (
+        "import runpy, sys\n"
+        "sys.modules |= {'tensorflow': None, 'keras': None}\n"
+        f"runpy.run_module('mmls_tf.{command}', run_name='__main__')"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, "--run=no/run", *flags],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert (
+        ran.stderr == "error: --run=no/run: expected a run folder made by mmls_tf.train, found no run.json\n"
+    )
+    assert list(tmp_path.iterdir()) == []

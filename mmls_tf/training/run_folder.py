@@ -33,7 +33,7 @@ from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import MmlsError, RunFolderError
 from mmls_tf.files import write_json, write_text
 from mmls_tf.schema import SCHEMA_VERSION
-from mmls_tf.shipped import shipped_run
+from mmls_tf.shipped import require_runs
 from mmls_tf.training.adaptation import SOURCE_ONLY, TRANSDUCTIVE, Adaptation
 
 _RECORD = "run.json"
@@ -111,14 +111,8 @@ class RunFolder:
         Raises:
           RunFolderError: there is none, or it was written by another version.
         """
+        require_runs([root])
         path = root / _RECORD
-        if not path.is_file():
-            hint = ""
-            if shipped := shipped_run(root):
-                hint = f"; {root} comes with the package, where nothing is written: copy {shipped} to a folder of yours"
-            raise RunFolderError(
-                f"--run={root}: expected a run folder made by mmls_tf.train, found no {_RECORD}{hint}"
-            )
         try:
             fields = json.loads(path.read_text(encoding="utf-8"))
             if fields["schema_version"] != SCHEMA_VERSION:
