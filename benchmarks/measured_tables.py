@@ -129,11 +129,15 @@ def evaluation_rows(evaluation: Found) -> Rows:
 
 
 def share_rows(shares: Found) -> Rows:
-    """Rows of docs/results/isolated_share.json: what `mmls_tf.predict` says of unlabelled tiles, run by run."""
-    rows = [["run", "train tiles", "landslides", "share of the area"]]
+    """Rows of docs/results/isolated_share.json: what `mmls_tf.predict` says of unlabelled tiles; seeds are one row."""
+    groups: dict[tuple[str, int], list[Found]] = {}
     for run in shares["runs"]:
-        share = 100 * run["landslide_km2"] / shares["mapped_km2"]
-        rows.append([run["name"], str(run["train_tiles"]), str(run["landslides"]), f"{share:.1f} %"])
+        groups.setdefault((run["name"], run["train_tiles"]), []).append(run)
+    rows = [["run", "train tiles", "landslides", "share of the area, %", "n"]]
+    for (name, tiles), runs in groups.items():
+        share = spread([100 * run["landslide_km2"] / shares["mapped_km2"] for run in runs])
+        counts = _range([run["landslides"] for run in runs], 0)
+        rows.append([name, str(tiles), counts, spread_text(share, 1), str(len(runs))])
     return rows
 
 

@@ -97,6 +97,16 @@ _RESULTS: tuple[Rendered, ...] = (
         group=("context", "context_from", "windows"),
         splits=("val", "test", "isolated"),
     ),
+    Table(
+        "context-blocks",
+        "context_blocks",
+        (
+            Column("val mIoU", "val.ema_miou"),
+            Column("test", "evaluations.test.miou"),
+            Column("isolated block", "evaluations.isolated.miou"),
+        ),
+        group=("context", "context_from"),
+    ),
     Table("augment-blocks", "augment_blocks", METRICS, group=("augment",), splits=("val", "test")),
     Table(
         "light",
@@ -143,6 +153,17 @@ PAGES: dict[str, tuple[Rendered, ...]] = {
             ),
             ("shift of R, G, B", "shift of elevation", "shift of both"),
             shown="value",
+        ),
+        Table(
+            "stage-2",
+            "stage2",
+            (
+                Column("val mIoU", "val.ema_miou"),
+                Column("val, shift of both", "robustness.val-isolated.changed.shift of both"),
+                Column("test", "evaluations.test.miou"),
+                Column("isolated block", "evaluations.isolated.miou"),
+            ),
+            group=("data", "derive", "augment"),
         ),
         Measured("shares", ("isolated_share",), share_rows),
         Measured("adaptation", ("adaptation",), adaptation_rows),

@@ -239,9 +239,15 @@ def test_a_table_of_seams_has_a_row_a_split_and_one_of_an_inventory_a_row_a_size
     ]
 
 
-def test_a_table_of_shares_is_of_the_mapped_area() -> None:
-    run = {"name": "a", "train_tiles": 280, "landslides": 3, "landslide_km2": 25.0}
-    assert share_rows({"mapped_km2": 200.0, "runs": [run]})[1:] == [["a", "280", "3", "12.5 %"]]
+def test_a_table_of_shares_is_of_the_mapped_area_and_has_a_row_for_all_seeds() -> None:
+    runs = [
+        {"name": name, "train_tiles": 280, "landslides": count, "landslide_km2": area}
+        for name, count, area in (("a", 3, 25.0), ("b", 7, 50.0), ("a", 5, 27.0))
+    ]
+    assert share_rows({"mapped_km2": 200.0, "runs": runs})[1:] == [
+        ["a", "280", "3 to 5", "13.0 ± .7", "2"],
+        ["b", "280", "7", "25.0 ± -", "1"],
+    ]
 
 
 def test_a_table_of_runs_together_has_a_spread_over_seeds_and_says_what_was_not_measured() -> None:

@@ -162,6 +162,19 @@ def test_the_committed_page_is_what_is_made_of_the_committed_cells() -> None:
     assert page(result, plan(GridConfig())) == (docs / "model_grid.md").read_text()
 
 
+def test_every_cell_of_the_committed_grid_was_measured_and_is_as_it_should_be() -> None:
+    keys = plan(GridConfig())
+    rows = json.loads((ROOT / "docs" / "results" / "model_grid.json").read_text())["rows"]
+    names = [[row[name] for name in keys[0]] for row in rows]
+    assert sorted(names) == sorted(list(key.values()) for key in keys)
+    assert [
+        (row["model"], row["encoder"], problems(row)) for row in rows if "error" in row or problems(row)
+    ] == []
+    assert {
+        tuple(row["lowered"]) for row in rows if (row["backend"], row["precision"]) == ("jax", "bfloat16")
+    } == {("tpu", "cuda")}
+
+
 @pytest.mark.slow
 def test_a_model_that_cannot_be_built_is_an_error_and_the_next_one_is_measured(tmp_path: Path) -> None:
     keys = [{**KEY, "tile_size": size, "backend": "jax"} for size in (33, 32)]
