@@ -142,13 +142,12 @@ def share_rows(shares: Found) -> Rows:
 
 
 def together_rows(together: Found) -> Rows:
-    """Rows of docs/results/together.json: mIoU of runs alone (one an evaluation) and of their average."""
-    rows = [["runs", "averaged", "val mIoU", "val mIoU, --tta=d4"]]
+    """Rows of docs/results/together*.json: figures of runs alone (one an evaluation) and of their average."""
+    columns = together["columns"]
+    rows = [["runs", "averaged", *columns]]
     for one in together["rows"]:
-        scores = [
-            spread_text(spread(one[name])) if one[name] else "not measured" for name in ("miou", "miou_d4")
-        ]
-        rows.append([one["runs"], one["averaged"], *scores])
+        figures = [spread_text(spread(one[column])) if one[column] else "not measured" for column in columns]
+        rows.append([one["runs"], one["averaged"], *figures])
     return rows
 
 

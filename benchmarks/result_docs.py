@@ -165,6 +165,7 @@ PAGES: dict[str, tuple[Rendered, ...]] = {
             ),
             group=("data", "derive", "augment"),
         ),
+        Measured("together-blocks", ("together_blocks",), together_rows),
         Measured("shares", ("isolated_share",), share_rows),
         Measured("adaptation", ("adaptation",), adaptation_rows),
     ),
