@@ -105,7 +105,7 @@ _RESULTS: tuple[Rendered, ...] = (
             Column("test", "evaluations.test.miou"),
             Column("isolated block", "evaluations.isolated.miou"),
         ),
-        group=("context", "context_from"),
+        group=("derive", "augment", "context"),
     ),
     Table("augment-blocks", "augment_blocks", METRICS, group=("augment",), splits=("val", "test")),
     Table(
