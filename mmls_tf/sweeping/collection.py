@@ -117,7 +117,7 @@ def _name(folder: Path) -> str:
 def _evaluation(run: RunFiles, name: str) -> Entry:
     found = run.evaluation(name)
     assert found is not None
-    _require_current(run, found, f"evaluations/{name}.json", "scores")
+    _require_current(run, found, f"evaluations/{name}.json")
     scores = found["labelled_pixels"]
     return {
         "weights": found["weights"],
@@ -131,7 +131,7 @@ def _evaluation(run: RunFiles, name: str) -> Entry:
 def _robustness(run: RunFiles, name: str) -> Entry:
     """Returns the metric of unchanged tiles, and under each change by its name."""
     found = run.robustness(name)
-    _require_current(run, found, f"robustness/{name}.json", "scores")
+    _require_current(run, found, f"robustness/{name}.json")
     return {
         "weights": found["weights"],
         "tiles": found["tiles"],
@@ -142,10 +142,10 @@ def _robustness(run: RunFiles, name: str) -> Entry:
     }
 
 
-def _require_current(run: RunFiles, found: Entry, file: str, what: str) -> None:
+def _require_current(run: RunFiles, found: Entry, file: str) -> None:
     if not run.is_current(found):
         raise RunFolderError(
-            f"{run.folder}/{file}: expected {what} of the run's {found['weights']} weights, found others; "
+            f"{run.folder}/{file}: expected scores of the run's {found['weights']} weights, found others; "
             "run it again, or remove it"
         )
 
