@@ -79,6 +79,7 @@ def run(main: Callable[[], None]) -> None:
 def _parse(argv: list[str]) -> list[str]:
     asked_for_help = any(word.lstrip("-") in _HELP_FLAGS for word in argv[1:] if word.startswith("-"))
     try:
+        _require_none_lost(argv[1:])
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         _fail(f"{str(error).removeprefix('ERROR:: ')}\nSee --help.", 2)
@@ -89,6 +90,25 @@ def _parse(argv: list[str]) -> list[str]:
     if len(rest) > 1:
         _fail(f"expected flags only, found {' '.join(rest[1:])!r}\nSee --help.", 2)
     return rest
+
+
+def _require_none_lost(words: Sequence[str]) -> None:
+    """Refuses a flag that a flag file after it would overrule: of two values of a flag, absl takes the last."""
+    given: dict[str, str] = {}
+    for place, word in enumerate(words):
+        if _flag_name(word) != "flagfile":
+            given |= {_flag_name(word): word} if word.startswith("-") else {}
+            continue
+        file = word if "=" in word else "=".join(words[place : place + 2])
+        for inside in flags.FLAGS.read_flags_from_files([file]):
+            lost = given.get(_flag_name(inside))
+            if lost and inside.startswith("-"):
+                _fail(f"{lost}: expected it after {file}, whose {inside} it is to replace; found it before", 2)
+
+
+def _flag_name(word: str) -> str:
+    name = word.lstrip("-").partition("=")[0]
+    return name.removeprefix("no") if name not in flags.FLAGS else name
 
 
 def _guarded(main: Callable[[], None]) -> None:

@@ -132,6 +132,10 @@ def test_the_light_configuration_has_fewer_than_a_million_parameters() -> None:
         (("mmls_tf.train", "--model=vgg"), "vgg"),
         (("mmls_tf.train", "--bands=rgb+xyz"), "--bands=rgb+xyz"),
         (("mmls_tf.train", "--flagfile=no.flags"), "no.flags"),
+        (
+            ("mmls_tf.train", "--epochs=3", f"--flagfile={FOLDER / 'unet.flags'}", "--run=no/run"),
+            "--epochs=3: expected it after --flagfile",
+        ),
         (("mmls_tf.evaluate", "--run=no/run", "--split=test"), "no/run: expected a run folder"),
         (("mmls_tf.evaluate", "--run=no/run"), "--split"),
         (("mmls_tf.evaluate", "--run=no/run", "--split=train"), "--split"),
@@ -144,6 +148,12 @@ def test_a_mistake_costs_exit_code_2_and_one_message_without_traceback(
     assert result.returncode == 2
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_flag_that_no_flag_file_sets_may_stand_before_it(command: Command) -> None:
+    result = command("mmls_tf.train", "--data=no/such/place", "--flagfile", str(FOLDER / "unet.flags"))
+    assert result.returncode == 2
+    assert "no/such/place: expected a data set" in result.stderr
 
 
 def test_help_lists_the_flags_and_is_no_failure(command: Command) -> None:
