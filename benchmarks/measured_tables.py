@@ -185,14 +185,25 @@ def builder_rows(builder: Found) -> Rows:
 
 
 def adaptation_rows(adaptation: Found) -> Rows:
-    """Rows of docs/results/adaptation.json: runs, named `block: method`, and what `mmls_tf.adapt` made of them."""
-    rows = [["block", "method", "known of it", "val mIoU", "mIoU there", "precision", "recall", "tiles"]]
+    """Rows of docs/results/adaptation.json: runs, named `block: recipe: method`, and what `mmls_tf.adapt` made of them.
+
+    Runs of one name and other seeds are one row.
+    """
+    groups: dict[str, list[Found]] = {}
     for entry in adaptation["runs"]:
-        block, _, method = entry["name"].partition(": ")
-        there, val = entry["evaluations"]["isolated"], entry["val"]["ema_miou"]
-        known = entry["adaptation"]["column"] if "adaptation" in entry else "source only"
-        scores = [number_text(there[name]) for name in ("miou", "precision", "recall")]
-        rows.append([block, method, known, number_text(val), *scores, str(there["tiles"])])
+        groups.setdefault(entry["name"], []).append(entry)
+    heads = "known of it", "val mIoU", "mIoU there", "precision", "recall", "tiles", "n"
+    rows = [["block", "recipe", "method", *heads]]
+    for name, entries in groups.items():
+        known = entries[0]["adaptation"]["column"] if "adaptation" in entries[0] else "source only"
+        there = [entry["evaluations"]["isolated"] for entry in entries]
+        scores = [[one[metric] for one in there] for metric in ("miou", "precision", "recall")]
+        texts = [
+            spread_text(spread(values))
+            for values in ([entry["val"]["ema_miou"] for entry in entries], *scores)
+        ]
+        tiles = _range([one["tiles"] for one in there], 0)
+        rows.append([*name.split(": "), known, *texts, tiles, str(len(entries))])
     return rows
 
 

@@ -64,6 +64,11 @@ WATCHED = (
     Column("val mIoU, last epoch", "val.last_miou"),
     Column("val mIoU, average", "val.ema_miou"),
 )
+UNSEEN = (
+    Column("val mIoU", "val.ema_miou"),
+    Column("test", "evaluations.test.miou"),
+    Column("isolated block", "evaluations.isolated.miou"),
+)
 _RESULTS: tuple[Rendered, ...] = (
     Table("unet", "unet", METRICS, splits=("test", "isolated")),
     Table(
@@ -88,7 +93,20 @@ _RESULTS: tuple[Rendered, ...] = (
         "zoo",
         "zoo",
         (Column("10^6 parameters", "parameters", divisor=1e6, digits=2, alike=True), *WATCHED),
-        group=("model", "encoder", "fusion"),
+        group=("model", "encoder", "filters", "fusion"),
+    ),
+    Table("zoo-regions", "zoo_regions", UNSEEN, group=("data", "model", "encoder", "filters", "fusion")),
+    Table(
+        "fusion",
+        "fusion",
+        (
+            *UNSEEN[1:],
+            *(
+                Column(f"test without {part}", f"evaluations.test-without-{part}.miou")
+                for part in ("optical", "terrain", "thermal")
+            ),
+        ),
+        group=("fusion",),
     ),
     Table(
         "context-highland",
@@ -100,11 +118,7 @@ _RESULTS: tuple[Rendered, ...] = (
     Table(
         "context-blocks",
         "context_blocks",
-        (
-            Column("val mIoU", "val.ema_miou"),
-            Column("test", "evaluations.test.miou"),
-            Column("isolated block", "evaluations.isolated.miou"),
-        ),
+        UNSEEN,
         group=("derive", "augment", "context"),
     ),
     Table("augment-blocks", "augment_blocks", METRICS, group=("augment",), splits=("val", "test")),
@@ -118,6 +132,7 @@ _RESULTS: tuple[Rendered, ...] = (
     Table(
         "light-published", "light_published", WATCHED, group=("augment", "context", "context_from", "windows")
     ),
+    Table("surroundings", "surroundings", WATCHED, group=("context", "batch", "weight_decay", "derive")),
     Measured("together", ("together",), together_rows),
     Table(
         "light-augment",

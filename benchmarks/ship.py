@@ -1,6 +1,7 @@
 """Makes of a finished run what comes with the package: one set of weights and what prediction needs to know of it.
 
-    python -m mmls_tf.train --flagfile=configs/best.flags --context_from=split --data=data_all --run=runs/light
+    python -m mmls_tf.train --flagfile=configs/light.flags --context=32 --windows=anywhere --augment=none --ema=0.98 \
+        --epochs=30 --data=data_all --run=runs/light
     python -m benchmarks.ship --run=runs/light --out=mmls_tf/weights/light
 
 `data_all` has the tiles of train and val as train, and some of them once more as val. The card beside the weights,

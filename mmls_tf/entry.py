@@ -103,7 +103,9 @@ def _require_none_lost(words: Sequence[str]) -> None:
         for inside in flags.FLAGS.read_flags_from_files([file]):
             lost = given.get(_flag_name(inside))
             if lost and inside.startswith("-"):
-                _fail(f"{lost}: expected it after {file}, whose {inside} it is to replace; found it before", 2)
+                _fail(
+                    f"{lost}: expected it after {file}, whose {inside} it is to replace; found it before", 2
+                )
 
 
 def _flag_name(word: str) -> str:

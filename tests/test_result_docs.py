@@ -273,18 +273,41 @@ def test_tables_of_speed_have_ranges() -> None:
     assert training_rows({"cores": 2, **training})[1:] == [
         ["unet", "memory", "20.0 (18.0 to 20.0)", "19.0 (19.0)", ".95 (.95)", ".1 to .2 %", "9.5 (9.5)"]
     ]
-    there = {"isolated": {"miou": 0.8, "precision": 0.9, "recall": 0.75, "tiles": 82}}
-    source = {"name": "east: none", "val": {"ema_miou": 0.79}, "evaluations": there}
-    adapted = {**source, "name": "east: teacher", "adaptation": {"column": "transductive"}}
-    assert adaptation_rows({"runs": [source, adapted]})[1:] == [
-        ["east", "none", "source only", ".790", ".800", ".900", ".750", "82"],
-        ["east", "teacher", "transductive", ".790", ".800", ".900", ".750", "82"],
-    ]
     plain = {"tiles_per_second": 347.4, "seconds": [1.2, 1.5], "peak_mib": 793}
     ours = {"tiles_per_second": 250.0, "seconds": [2.0], "peak_mib": 101, "speed_over_plain": [0.6, 0.7]}
     assert builder_rows({"cores": 2, "plain": plain, "ours": ours})[1:] == [
         ["plain", "347", "1.20 to 1.50", "", "793"],
         ["ours", "250", "2.00", ".60 to .70", "101"],
+    ]
+
+
+def adapted(method: str, miou: float, tiles: int, **more: Any) -> dict[str, Any]:
+    there = {"isolated": {"miou": miou, "precision": 0.9, "recall": 0.75, "tiles": tiles}}
+    return {"name": f"east: plain: {method}", "val": {"ema_miou": 0.79}, "evaluations": there, **more}
+
+
+def test_seeds_of_an_adaptation_are_one_row_beside_what_it_started_from() -> None:
+    known = {"adaptation": {"column": "few labels"}}
+    runs = [
+        adapted("none", 0.8, 82),
+        adapted("finetune", 0.81, 74, **known),
+        adapted("finetune", 0.83, 73, **known),
+    ]
+    assert adaptation_rows({"runs": runs})[1:] == [
+        ["east", "plain", "none", "source only", ".790 ± -", ".800 ± -", ".900 ± -", ".750 ± -", "82", "1"],
+        [
+            *(
+                "east",
+                "plain",
+                "finetune",
+                "few labels",
+                ".790 ± .000",
+                ".820 ± .014",
+                ".900 ± .000",
+                ".750 ± .000",
+            ),
+            *("73 to 74", "2"),
+        ],
     ]
 
 
