@@ -153,7 +153,7 @@ def _require_alike(table: Table, members: Sequence[Mapping[str, Any]]) -> None:
         for what, here, there in (
             ("flags", _settings(table, entry), _settings(table, members[0])),
             ("data", entry["fingerprint"], members[0]["fingerprint"]),
-            ("evaluated weights", _weights(entry), _weights(members[0])),
+            ("evaluated weights", _weights(entry, members[0]), _weights(members[0], entry)),
         ):
             if here != there:
                 raise UsageError(
@@ -174,8 +174,10 @@ def _settings(table: Table, entry: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entry["config"].items() if name not in table.over}
 
 
-def _weights(entry: Mapping[str, Any]) -> dict[str, str]:
-    return {name: result["weights"] for name, result in entry["evaluations"].items()}
+def _weights(entry: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str]:
+    """Returns whose weights were evaluated, by evaluations that both runs have: what a column lacks is found there."""
+    evaluations = entry["evaluations"]
+    return {name: evaluations[name]["weights"] for name in evaluations if name in other["evaluations"]}
 
 
 def _cell(

@@ -96,8 +96,10 @@ def _require_none_lost(words: Sequence[str]) -> None:
     """Refuses a flag that a flag file after it would overrule: of two values of a flag, absl takes the last."""
     given: dict[str, str] = {}
     for place, word in enumerate(words):
+        if not word.startswith("-"):
+            continue  # the value of the flag before it
         if _flag_name(word) != "flagfile":
-            given |= {_flag_name(word): word} if word.startswith("-") else {}
+            given[_flag_name(word)] = word
             continue
         file = word if "=" in word else "=".join(words[place : place + 2])
         for inside in flags.FLAGS.read_flags_from_files([file]):

@@ -156,6 +156,15 @@ def test_a_flag_that_no_flag_file_sets_may_stand_before_it(command: Command) -> 
     assert "no/such/place: expected a data set" in result.stderr
 
 
+def test_a_flag_turned_off_before_a_file_that_turns_it_on_is_refused(
+    tmp_path: Path, command: Command
+) -> None:
+    (tmp_path / "own.flags").write_text("--deterministic\n")
+    result = command("mmls_tf.train", "--nodeterministic", f"--flagfile={tmp_path / 'own.flags'}")
+    assert result.returncode == 2
+    assert "--nodeterministic: expected it after --flagfile" in result.stderr
+
+
 def test_help_lists_the_flags_and_is_no_failure(command: Command) -> None:
     result = command("mmls_tf.train", "--help")
     assert result.returncode == 0

@@ -15,6 +15,7 @@ from benchmarks.measured_tables import (
     adaptation_rows,
     builder_rows,
     evaluation_rows,
+    gain_rows,
     inventory_rows,
     scene_rows,
     seam_rows,
@@ -309,6 +310,37 @@ def test_seeds_of_an_adaptation_are_one_row_beside_what_it_started_from() -> Non
             *("73 to 74", "2"),
         ],
     ]
+
+
+def unseen(seed: int, data: str, block: float, shifted: float, **config: str) -> dict[str, Any]:
+    changed = {"val-isolated": {"changed": {"shift of both": shifted}}}
+    settings = {"data": data, "augment": "none", **config}
+    return {
+        "seed": seed,
+        "config": settings,
+        "evaluations": {"isolated": {"miou": block}},
+        "robustness": changed,
+    }
+
+
+def test_a_gain_is_that_over_the_plain_run_of_the_same_data_and_seed() -> None:
+    plain = [unseen(seed, data, 0.7 + 0.1 * seed, 0.6) for seed in (0, 1) for data in ("east", "west")]
+    others = [
+        unseen(0, "east", 0.75, 0.59, derive="robust"), unseen(0, "west", 0.69, 0.57, derive="robust"),
+        unseen(1, "east", 0.84, 0.60, derive="robust"), unseen(1, "west", 0.84, 0.60, derive="robust"),
+    ]  # fmt: skip
+    # Blocks: (.05 - .01) / 2 = .02 and .04; shifted val: (-.01 - .03) / 2 = -.02 and 0; deviations .02 / sqrt(2).
+    cells = ["--derive=robust", "+.030 ± .014", "−.010 ± .014", "+.010 ± .014", "+.000, +.020"]  # noqa: RUF001
+    assert gain_rows({"runs": [*plain, *others]})[1:] == [cells]
+    with pytest.raises(KeyError, match="west"):
+        gain_rows({"runs": [*plain, *others[:-1]]})
+
+
+def test_an_evaluation_that_only_one_run_of_a_row_has_is_no_difference_between_them() -> None:
+    table = Table("a", "a", (Column("test", "evaluations.test.miou"),))
+    one, other = entry(0, 0.7), entry(1, 0.8)
+    other["evaluations"]["val-d4"] = {"miou": 0.9, "weights": "best"}
+    assert cells(table_text(table, [one, other]))[1] == [".750 ± .071", "2"]
 
 
 def test_a_measurement_that_lacks_a_figure_is_named(tmp_path: Path) -> None:
