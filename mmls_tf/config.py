@@ -118,6 +118,12 @@ class TrainConfig:
         "labels). The isolated region takes from itself only.",
         ("split", "all"),
     )
+    context_masks: str = option(
+        "none",
+        "Whose masks the model is told of in the surroundings, beside images: none; train, those of train tiles, never "
+        "that of the tile itself. For tiles among mapped ones; where nothing is mapped it sees none.",
+        ("none", "train"),
+    )
     windows: str = option(
         "tiles",
         "Where training windows lie: tiles, each on a train tile; anywhere, across their borders too.",
@@ -207,6 +213,11 @@ class TrainConfig:
             )
         if self.context < 0:
             raise UsageError(f"--context={self.context}: expected 0 or more pixels")
+        if self.context_masks != "none" and (self.context == 0 or self.context_from != "all"):
+            raise UsageError(
+                f"--context_masks={self.context_masks}: expected surroundings with train tiles in them, --context=64 "
+                f"--context_from=all, found --context={self.context} --context_from={self.context_from}"
+            )
         if self.seed < 0:
             raise UsageError(f"--seed={self.seed}: expected 0 or more")
 
@@ -220,7 +231,8 @@ class TrainConfig:
         """Flags that say which pixels beside its tiles a run sees; none where it sees no others. Tables state them."""
         if self.context == 0 and self.windows == "tiles":
             return {}
-        return {"context": self.context, "context_from": self.context_from}
+        told = {"context_masks": self.context_masks} if self.context_masks != "none" else {}
+        return {"context": self.context, "context_from": self.context_from, **told}
 
 
 def chosen_weights(asked: str, config: TrainConfig) -> str:
@@ -287,12 +299,3 @@ def parse_folds(text: str, fold: int) -> tuple[str, int] | None:
     if not 0 <= fold < int(count):
         raise UsageError(f"--fold={fold}: expected a number from 0 to {int(count) - 1}, as --folds={text}")
     return way, int(count)
-
-
-@dataclass(frozen=True)
-class ExportConfig:
-    """Which run to export where. Every field is a flag of `python -m mmls_tf.export`."""
-
-    run: str = option(None, "Run folder of a finished run, or light, which comes with the package.")
-    out: str = option(None, "Folder to write; must not exist.")
-    weights: str = option("auto", WEIGHTS_HELP, WEIGHTS)

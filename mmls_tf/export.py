@@ -7,8 +7,8 @@ from pathlib import Path
 from absl import logging
 
 from mmls_tf.backend import start_backend
-from mmls_tf.config import ExportConfig
 from mmls_tf.entry import config_from_flags, define_flags, run
+from mmls_tf.exporting.config import ExportConfig
 from mmls_tf.shipped import find_run, require_runs
 
 define_flags(ExportConfig)

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mmls_tf.config import ExportConfig, TrainConfig
+from mmls_tf.config import TrainConfig
 from mmls_tf.data.dataset import open_dataset
 from mmls_tf.data.scoring_input import ScoringInput
 from mmls_tf.data.tiles import read_tiles
 from mmls_tf.errors import RunFolderError, UsageError
 from mmls_tf.exporting import saved_model
+from mmls_tf.exporting.config import ExportConfig
 from mmls_tf.exporting.saved_model import ExportError, export
 from mmls_tf.models.registry import build_model
 from mmls_tf.models.spec import ModelSpec

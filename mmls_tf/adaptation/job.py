@@ -80,6 +80,11 @@ def adapt(config: AdaptConfig, command: str) -> Adaptation:
     source = load_member(Path(config.run), config.weights, backend)
     if not source.folder.finished:
         raise RunFolderError(f"--run={config.run}: expected a finished run, found no summary.json")
+    if source.record.config.context_masks != "none":
+        raise UsageError(
+            f"--run={config.run}: expected a run that sees images alone, found one of --context_masks="
+            f"{source.record.config.context_masks}, which is for tiles among mapped ones; adapt one without"
+        )
     home = _open_home(source)
     target = open_target(config, source)
     labelled = choose_labelled(target, config)

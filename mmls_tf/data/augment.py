@@ -36,7 +36,7 @@ class Augmentation:
 
         Args:
           image: float32 [batch, side, side, bands], normalised, 0.0 where invalid.
-          target: float32 [batch, side, side, 2] (mask {0, 1, 255}, valid {0, 1}).
+          target: float32 [batch, side, side, 2 or 3] (mask {0, 1, 255}, valid {0, 1}, codes of known masks {0, 1, 2}).
           draws: of `draw_changes`; what is not among them is left alone.
 
         Returns:
@@ -52,7 +52,10 @@ class Augmentation:
         if "turn" in draws:
             both = turn(both, draws["turn"])
         image, target = both[..., :bands], both[..., bands:]
-        return self._change_values(image, draws, target[..., 1:]), target
+        if "told" in draws:
+            told = target[..., 2:] * ninths(draws["told"], target.shape[1])
+            target = ops.concatenate([target[..., :2], told], axis=-1)
+        return self._change_values(image, draws, target[..., 1:2]), target
 
     def _change_values(self, image: Any, draws: Mapping[str, Any], valid: Any) -> Any:
         if "gamma" in draws:
@@ -119,14 +122,14 @@ def mosaic(values: Any, cross: Any) -> Any:
 
 
 def zoom(image: Any, target: Any, crop: Any) -> tuple[Any, Any]:
-    """Enlarges a square of each tile to the whole: bilinear for the image, the nearest pixel for the mask.
+    """Enlarges a square of each tile to the whole: bilinear for the image, the nearest pixel for masks.
 
     A pixel is valid if all that it was interpolated from is. Interpolation is a product with two matrices a tile, which
     every accelerator is made for, where resampling at computed places is a gather.
 
     Args:
       image: float32 [batch, side, side, bands].
-      target: float32 [batch, side, side, 2].
+      target: float32 [batch, side, side, 2 or 3].
       crop: float32 [batch, 3]: row and column of the upper left corner and side of the square, in pixels.
     """
     side = image.shape[1]
@@ -140,14 +143,21 @@ def zoom(image: Any, target: Any, crop: Any) -> tuple[Any, Any]:
     (down, nearest_down), (right, nearest_right) = weights
     # The share of invalid pixels, not that of valid ones: accelerators round the factors of a product, and then weights
     # that make up 1 may miss it, where a sum of zeros stays zero.
-    smooth = _resample(ops.concatenate([image, 1.0 - target[..., 1:]], axis=-1), down, right)
-    mask = _resample(target[..., :1], nearest_down, nearest_right)
+    smooth = _resample(ops.concatenate([image, 1.0 - target[..., 1:2]], axis=-1), down, right)
+    masks = ops.concatenate([target[..., :1], target[..., 2:]], axis=-1)
+    masks = ops.round(_resample(masks, nearest_down, nearest_right))
     valid = ops.cast(smooth[..., -1:] < 1e-3, "float32")
-    return smooth[..., :-1] * valid, ops.concatenate([ops.round(mask), valid], axis=-1)
+    return smooth[..., :-1] * valid, ops.concatenate([masks[..., :1], valid, masks[..., 1:]], axis=-1)
 
 
 def _resample(values: Any, down: Any, right: Any) -> Any:
     return ops.einsum("bpj,bijc->bipc", right, ops.einsum("boi,bijc->bojc", down, values))
+
+
+def ninths(values: Any, side: int) -> Any:
+    """Spreads values [batch, 3, 3] over the ninths of squares, [batch, side, side, 1]."""
+    place = np.arange(side) * 3 // side
+    return ops.take(ops.take(values, place, axis=1), place, axis=2)[..., None]
 
 
 def cut(sheet: Any, corners: Any, side: int) -> Any:

@@ -19,7 +19,7 @@ from mmls_tf.data.normalise import Normalisation
 Draws = dict[str, npt.NDArray[np.generic]]
 
 # Each thing has random numbers of its own, so that switching one on leaves the others as they are.
-_STREAMS = ("order", "place", "d4", "optics", "elevation", "noise", "crop", "mosaic", "dropout")
+_STREAMS = ("order", "place", "d4", "optics", "elevation", "noise", "crop", "mosaic", "dropout", "told")
 _GAIN = (0.8, 1.25)  # of all optical bands together; each on its own differs by another 5 %
 _BAND_GAIN = (0.95, 1.05)
 _BIAS = 0.1  # standard deviation in canonical units, in which a band spans about [0, 1]
@@ -28,6 +28,10 @@ _ELEVATION_M = 3000.0  # the train tiles span 12 822 m
 _NOISE = 0.1  # highest standard deviation in standard deviations of a band
 _CROP = (0.6, 1.0)  # share of the side that is enlarged to the whole
 _MOSAIC = 0.5  # share of the tiles that are put together from four
+_UNTOLD = (
+    0.2  # share of the windows of whose surroundings no mask is told, as on ground that nobody has mapped
+)
+_UNTOLD_PART = 0.2  # share of the ninths of the others
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class InputConfig:
       dropped_together: what a part is: "band", or "group", all bands of one of the groups of `mmls_tf.bands`.
       context: pixels of surroundings on every side of a window as large as a tile.
       context_from: whose images they may come from: "split", the tiles of the same split, or "all".
+      context_masks: whose masks are told to tiles around them: "none", or "train".
       windows: "tiles", every window is a tile; "anywhere", it lies across the borders of tiles.
     """
 
@@ -50,6 +55,7 @@ class InputConfig:
     dropped_together: str = "band"
     context: int = 0
     context_from: str = "split"
+    context_masks: str = "none"
     windows: str = "tiles"
 
     def reach(self, tile_size: int) -> int:
@@ -87,6 +93,7 @@ def draw_changes(config: InputConfig, step: int, normalisation: Normalisation, s
     crop       float32 [batch, 3]: row and column of the upper left corner and side of a square, in pixels
     cross      int32 [batch, 2]: row and column where four tiles meet; `side` for one tile alone
     kept       float32 [batch, bands], 0 for a band that is taken away
+    told       float32 [batch, 3, 3], 0 for a ninth of the window whose masks are hidden
     """
     draws: Draws = {}
     on = [name for name in _STREAMS if name in config.augment]
@@ -110,6 +117,8 @@ def draw_changes(config: InputConfig, step: int, normalisation: Normalisation, s
         draws["cross"] = np.where(alone, side, cross).astype(np.int32)
     if config.band_dropout:
         draws["kept"] = _draw_kept(streams["dropout"], config, normalisation)
+    if config.context_masks != "none":
+        draws["told"] = _draw_told(_random(config.seed, step, "told"), batch)
     return draws
 
 
@@ -147,6 +156,12 @@ def _draw_kept(
     gone = random.uniform(size=(config.batch, len(parts))) < config.band_dropout
     gone &= ~gone.all(axis=1, keepdims=True)
     return 1.0 - gone[:, [parts.index(name) for name in names]].astype(np.float32)
+
+
+def _draw_told(random: np.random.Generator, batch: int) -> npt.NDArray[np.float32]:
+    part = random.uniform(size=(batch, 3, 3)) >= _UNTOLD_PART
+    window = random.uniform(size=(batch, 1, 1)) >= _UNTOLD
+    return (part & window).astype(np.float32)
 
 
 def _log_uniform(

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmls_tf.data.dataset import Dataset
+from mmls_tf.data.known_mask import encode_mask
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.data.sheet import Spot, plan_sheet
 from mmls_tf.data.tiles import Tile, read_tiles
@@ -28,7 +29,8 @@ class Ground:
 
     Attributes:
       image: float32 [rows, columns, bands], normalised, 0.0 where nothing is known.
-      target: uint8 [rows, columns, 2]; the mask, 0, 1 or 255 (unknown), and 1 where every band has data.
+      target: uint8 [rows, columns, 2]; the mask, 0, 1 or 255 (unknown), and 1 where every band has data. Where masks
+        of neighbours are told there is a third channel, the codes of `mmls_tf.data.known_mask`.
       corners: (row, column) of the upper left corner of every labelled tile, by key, in the order of the records.
       size: height and width of a tile in pixels.
       reach: how many pixels away from a labelled tile the sheet is right.
@@ -65,8 +67,10 @@ def lay_ground(
     size: int,
     reach: int,
     labelled: Callable[[str], bool],
+    told: Callable[[str], bool] | None = None,
 ) -> Ground:
-    """Puts tiles together; masks of tiles that are not `labelled` are dropped here, so that no later step can use them.
+    """Puts tiles together; masks that are neither `labelled` nor `told` are dropped here, so that no later step can use
+    them.
 
     Where tiles overlap, a window around one of them shows this one; elsewhere labelled ones cover the others. Places
     are rounded to whole pixels; a tile whose place is not known has ground of its own, without neighbours.
@@ -76,6 +80,7 @@ def lay_ground(
       size: height and width of a tile in pixels.
       reach: how far windows go beyond their tile, in pixels.
       labelled: whether the mask of the tile of a key may be used, and windows around it are asked for.
+      told: whether it may be shown to networks that see tiles beside it; None: nobody asks.
 
     Raises:
       UsageError: the sheet does not fit in memory.
@@ -85,7 +90,7 @@ def lay_ground(
     plan = plan_sheet(spots, size, reach)
     require_memory(plan.rows, plan.columns, len(normalisation.bands))
     image = np.zeros((plan.rows, plan.columns, len(normalisation.bands)), np.float32)
-    target = np.zeros((plan.rows, plan.columns, 2), np.uint8)
+    target = np.zeros((plan.rows, plan.columns, 2 if told is None else 3), np.uint8)
     target[..., 0] = UNKNOWN_LABEL
     for stamp in plan.stamps:
         tile = tiles[stamp.tile]
@@ -95,6 +100,9 @@ def lay_ground(
         )
         target[part][..., 1] = tile.valid[source]
         target[part][..., 0] = tile.mask[source] if spots[stamp.tile].labelled else UNKNOWN_LABEL
+        if told is not None:
+            codes = encode_mask(tile.mask[source], tile.valid[source])
+            target[part][..., 2] = codes if told(tile.key) else 0
     corners = {tiles[index].key: plan.corners[index] for index in sorted(plan.corners)}
     return Ground(image, target, corners, size, reach)
 
@@ -126,8 +134,11 @@ def load_ground(
     context_from: str,
     reach: int,
     change: Callable[[Tile], Tile] | None = None,
+    context_masks: str = "none",
 ) -> Ground:
     """Reads the tiles of a split, with labels, and those that may surround them, without; `change` is done to each.
+
+    With `context_masks` "train", masks of train tiles are told to those around them.
 
     Raises:
       UsageError: they do not fit in memory.
@@ -139,7 +150,8 @@ def load_ground(
     tiles = (tile for name in splits for tile in read_tiles(dataset, name))
     if change:
         tiles = (change(tile) for tile in tiles)
-    return lay_ground(tiles, places, normalisation, size, reach, lambda key: dataset.has(key, split))
+    told = None if context_masks == "none" else lambda key: dataset.has(key, context_masks)
+    return lay_ground(tiles, places, normalisation, size, reach, lambda key: dataset.has(key, split), told)
 
 
 def lenders(dataset: Dataset, split: str, context_from: str) -> tuple[str, ...]:

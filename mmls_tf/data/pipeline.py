@@ -37,8 +37,9 @@ def batches_from_memory(
     """Returns endless batches of windows around the labelled tiles of `ground`, from the given step on.
 
     Elements are {image float32 [batch, side, side, bands], target float32 [batch, side, side, 2]} with side = tile size
-    + 2 context; channel 0 of the target is the mask {0, 1, 255}, channel 1 is 1 where every band has data. Without
-    `augment` they are as they lie on the ground, with the draws of `draw_changes` beside them, for the compiled step.
+    + 2 context; channel 0 of the target is the mask {0, 1, 255}, channel 1 is 1 where every band has data, and a third,
+    where the ground has one, holds the codes of what is told of the surroundings. Without `augment` they are as they
+    lie on the ground, with the draws of `draw_changes` beside them, for the compiled step.
     """
     side = ground.size + 2 * config.context
     keys = list(ground.corners)
@@ -59,7 +60,7 @@ def batches_from_memory(
     example = draw_changes(config, 0, normalisation, side)
     shapes = {
         "image": ((config.batch, side, side, len(normalisation.bands)), np.float32),
-        "target": ((config.batch, side, side, 2), np.float32),
+        "target": ((config.batch, side, side, ground.target.shape[-1]), np.float32),
         **{name: (example[name].shape, example[name].dtype) for name in sorted(example)},
     }
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mmls_tf.data.dataset import Dataset
 from mmls_tf.data.ground import load_ground
+from mmls_tf.data.known_mask import with_known
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.data.tiles import Tile, read_tiles
 from mmls_tf.schema import UNKNOWN_LABEL
@@ -26,7 +27,7 @@ class ScoringInput:
     side = tile size + 2 context, every tile in the middle of its surroundings, which are unknown in the target. The
     last batch is filled up with empty tiles, whose target counts nowhere and whose key is empty: shapes stay static
     and every tile counts once. Without context, tiles are read one after another and memory does not grow.
-    `change` is done to every tile first, to those around it too.
+    `change` is done to every tile first, to those around it too. With `context_masks` the image has a channel more.
     """
 
     dataset: Dataset
@@ -36,6 +37,7 @@ class ScoringInput:
     context: int = 0
     context_from: str = "split"
     change: Callable[[Tile], Tile] | None = None
+    context_masks: str = "none"
 
     def __len__(self) -> int:
         return -(-self.dataset.tiles(self.split) // self.batch)
@@ -63,15 +65,21 @@ class ScoringInput:
     def _in_surroundings(self) -> Iterator[_Window]:
         around = self.context
         ground = load_ground(
-            self.dataset, self.split, self.normalisation, self.context_from, around, self.change
+            self.dataset,
+            self.split,
+            self.normalisation,
+            self.context_from,
+            around,
+            self.change,
+            self.context_masks,
         )
         inner = slice(around, around + ground.size)
         for key in ground.corners:
             image, target = ground.window(key, -around, -around, ground.size + 2 * around)
-            alone = np.zeros_like(target)
+            alone = np.zeros_like(target[..., :2])
             alone[..., 0] = UNKNOWN_LABEL
-            alone[inner, inner] = target[inner, inner]
-            yield key, image, alone
+            alone[inner, inner] = target[inner, inner, :2]
+            yield key, with_known(image, target, around), alone
 
 
 def _batch(windows: list[_Window]) -> Batch:

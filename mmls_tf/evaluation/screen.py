@@ -35,7 +35,10 @@ def _title(result: dict[str, Any]) -> str:
     ways = [f"{result['weights']} weights"]
     if result["context"]:
         source = "split" if result["split"] == "isolated" else result["context_from"]
-        ways.append(f"{result['context']} pixels of surroundings from {_GROUND[source]}")
+        told = (
+            ", with masks of train tiles," if result["context_masks"] != "none" and source != "split" else ""
+        )
+        ways.append(f"{result['context']} pixels of surroundings{told} from {_GROUND[source]}")
     ways += [f"averaged over {result['tta']}"] if result["tta"] != "none" else []
     ways += [f"with {len(result['ensemble'])} other runs"] if result["ensemble"] else []
     ways += [f"without {result['missing']}"] if result["missing"] else []

@@ -9,7 +9,8 @@ valid        uint8 [batch, size, size], 1 where every band has data; what the im
 logits       float32 [batch, size, size, 1]
 probability  float32 [batch, size, size, 1], the sigmoid of the logits
 
-The choice of bands and their normalisation are inside. `assets.extra/mmls.json` says all this in numbers.
+The choice of bands and their normalisation are inside. A run with --context_masks is told of no mask here.
+`assets.extra/mmls.json` says all this in numbers.
 """
 
 from __future__ import annotations
@@ -26,9 +27,11 @@ import numpy as np
 from keras import ops
 
 from mmls_tf.bands import BANDS
-from mmls_tf.config import ExportConfig, chosen_weights
+from mmls_tf.config import chosen_weights
+from mmls_tf.data.known_mask import show_nothing
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import MmlsError, RunFolderError, UsageError
+from mmls_tf.exporting.config import ExportConfig
 from mmls_tf.models.registry import build_model
 from mmls_tf.models.spec import ModelSpec
 from mmls_tf.shipped import find_run
@@ -86,7 +89,10 @@ def _write(model: keras.Model, normalisation: Normalisation, path: Path) -> None
         known = ops.cast(valid, "float32")
         # Not by multiplication: an invalid pixel may hold NaN or 1e38.
         chosen = ops.where(known[..., None] > 0, ops.take(image, normalisation.bands, axis=-1), 0.0)
-        logits = model(normalisation.apply(chosen, known), training=False)
+        normalised = normalisation.apply(chosen, known)
+        if model.input_shape[-1] > normalised.shape[-1]:  # a model that is told masks around: here of none
+            normalised = ops.pad(normalised, [(0, 0)] * 3 + [(0, 1)])
+        logits = model(normalised, training=False)
         return {"logits": logits, "probability": ops.sigmoid(logits)}
 
     plane = (None, *model.input_shape[1:3])
@@ -112,6 +118,7 @@ def _compare(model: keras.Model, record: RunRecord, path: Path) -> None:
     valid = (rng.random(plane) > 0.1).astype(np.uint8)
     bands = list(record.normalisation.bands)
     normalised = record.normalisation.apply(image[..., bands], valid.astype(np.float32))
+    normalised = show_nothing(normalised, model.input_shape[-1])
     expected = _probability(model, normalised)
     allowed = _TOLERANCE
     if record.precision != "float32":

@@ -17,7 +17,7 @@ from mmls_tf.models.decoders.unet import unet_decoder
 from mmls_tf.models.decoders.unetplusplus import unetplusplus_decoder
 from mmls_tf.models.derived import DerivedBands
 from mmls_tf.models.encoders.table import encoder_named
-from mmls_tf.models.fusion import fused_pyramid
+from mmls_tf.models.fusion import SelectBands, fused_pyramid
 from mmls_tf.models.layers import conv_block, conv_norm_relu, logits_head, require_multiple, upsample
 from mmls_tf.models.pyramid import Decoder, Encoder, EncoderRequest, Pyramid, as_pyramid
 from mmls_tf.models.spec import ModelSpec
@@ -45,7 +45,8 @@ def build_model(spec: ModelSpec, precision: str, seed: int) -> keras.Model:
       precision: float32, or bfloat16 for mixed precision (float32 variables and logits).
 
     Returns:
-      A model from float [batch, size, size, bands] to float32 logits [batch, size, size, 1].
+      A model from float [batch, size, size, bands], and the channel of known masks where `spec` asks for it, to float32
+      logits [batch, size, size, 1].
 
     Raises:
       UsageError: an unknown name, or a tile size that the strides do not divide.
@@ -94,10 +95,15 @@ def tile_multiple(decoder: Decoder, encoder: Encoder) -> int:
 def _build(spec: ModelSpec) -> tuple[keras.Model, Pyramid]:
     decoder, encoder = decoder_named(spec.decoder), encoder_named(spec.encoder)
     require_multiple(spec.tile_size, tile_multiple(decoder, encoder))
-    image = keras.Input((spec.tile_size, spec.tile_size, len(spec.bands)), name="image")
+    bands = len(spec.bands)
+    image = keras.Input((spec.tile_size, spec.tile_size, bands + spec.known_mask), name="image")
     channels, seen = spec.channels, image
     if spec.derive != "none":
-        seen = DerivedBands(spec.bands, spec.derive, spec.elevation_m, name="derived_bands")(image)
+        derived = DerivedBands(spec.bands, spec.derive, spec.elevation_m, name="derived_bands")
+        seen = derived(SelectBands(tuple(range(bands)), name="bands")(image) if spec.known_mask else image)
+        if spec.known_mask:
+            known = SelectBands((bands,), name="known_mask")(image)
+            seen = layers.Concatenate(name="derived_and_known")([seen, known])
     request = EncoderRequest("encoder", spec.tile_size, len(channels), spec.filters, decoder.output_stride)
     if spec.fusion == "none":
         pyramid = as_pyramid(encoder.build(request)(seen), spec.tile_size)

@@ -26,6 +26,7 @@ class ModelSpec:
       full_skip: brings features at full resolution to the decoder where it or the encoder starts coarser.
       derive: what is computed from the bands before an encoder sees them, as the flag; see `mmls_tf.models.derived`.
       elevation_m: metres of a unit of normalised elevation, for what is derived of it; None: not known.
+      known_mask: whether a channel after the bands tells which masks around are known; see `mmls_tf.data.known_mask`.
     """
 
     decoder: str
@@ -37,11 +38,12 @@ class ModelSpec:
     full_skip: bool = False
     derive: str = "none"
     elevation_m: float | None = None
+    known_mask: bool = False
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Names of the channels that encoders see."""
-        return channels_of(self.bands, self.derive)
+        return channels_of(self.bands, self.derive, self.known_mask)
 
     @staticmethod
     def of(config: TrainConfig, tile_size: int, normalisation: Normalisation | None = None) -> ModelSpec:
@@ -60,6 +62,7 @@ class ModelSpec:
             full_skip=config.full_skip,
             derive=config.derive,
             elevation_m=_elevation_m(normalisation) if config.derive != "none" else None,
+            known_mask=config.context_masks != "none",
         )
 
 

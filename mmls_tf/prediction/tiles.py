@@ -67,7 +67,14 @@ def scoring_input(
     """Returns a split as a member sees it: its bands, its statistics, its surroundings."""
     config = member.record.config
     return ScoringInput(
-        dataset, split, member.normalisation, batch, config.context, config.context_from, change
+        dataset,
+        split,
+        member.normalisation,
+        batch,
+        config.context,
+        config.context_from,
+        change,
+        config.context_masks,
     )
 
 

@@ -21,6 +21,11 @@ class SubmitConfig:
     names: str = option(
         "", "File with the names that are asked for, one a line, with or without ending; empty: all images."
     )
+    around: str = option(
+        "",
+        "Data set whose train and val tiles lie around the images, for runs with --context_from=all: their images, and "
+        "masks of train tiles for runs with --context_masks. Empty: images see one another alone.",
+    )
     weights: str = option("auto", WEIGHTS_HELP, WEIGHTS)
     ensemble: str = option(
         "", "Run folders, joined by commas, whose probabilities are averaged with those of --run."

@@ -18,6 +18,7 @@ from mmls_tf.raster.pages import load_tifffile
 from mmls_tf.raster.raster import ByteArray
 from mmls_tf.shipped import find_run
 from mmls_tf.submission.archive import require_writable, write_archive
+from mmls_tf.submission.around import NOTHING, open_around
 from mmls_tf.submission.config import SubmitConfig
 from mmls_tf.submission.images import Images, open_images, require_surroundings
 from mmls_tf.submission.predict import predict_images
@@ -33,6 +34,7 @@ class Submission:
       layout: of the images.
       foreground_share: of all pixels, predicted as landslide.
       in_surroundings: whether a run saw the surroundings of tiles.
+      around: data set that lay around the images; empty: they saw one another alone.
       doubtful: images that were predicted without surroundings, since they are not where their names say.
       sha256: of the archive.
     """
@@ -42,6 +44,7 @@ class Submission:
     threshold: float
     foreground_share: float
     in_surroundings: bool
+    around: str
     doubtful: tuple[str, ...]
     sha256: str
 
@@ -50,6 +53,10 @@ class Submission:
             f"{self.tiles} masks of images in the {self.layout} layout, threshold {self.threshold:.4f}; "
             f"{self.foreground_share:.2%} of the pixels are landslide."
         ]
+        if self.in_surroundings:
+            lines.append(
+                f"Surroundings are those of the images{f' and of {self.around}' if self.around else ' alone'}."
+            )
         if self.in_surroundings and self.doubtful:
             lines.append(
                 f"{len(self.doubtful)} images are not where their names say, since elevation breaks off there, and "
@@ -79,11 +86,14 @@ def submit(config: SubmitConfig) -> Submission:
     in_surroundings = any(member.context for member in members)
     if in_surroundings:
         require_surroundings(images, f"--images={config.images}")
+    around = NOTHING
+    if config.around:
+        around, images = open_around(config.around, members, images)
     landslide = 0
 
     def masks() -> Iterator[tuple[str, ByteArray]]:
         nonlocal landslide
-        predictions = predict_images(members, images, config.batch, config.tta)
+        predictions = predict_images(members, images, config.batch, config.tta, around)
         quiet = not sys.stdout.isatty()
         for stem, probability in tqdm(
             predictions, total=len(images.files), unit="tile", leave=False, disable=quiet, file=sys.stdout
@@ -99,6 +109,7 @@ def submit(config: SubmitConfig) -> Submission:
         threshold,
         landslide / (len(images.files) * size**2),
         in_surroundings,
+        config.around,
         images.doubtful,
         hashlib.sha256(out.read_bytes()).hexdigest(),
     )

@@ -57,6 +57,7 @@ def input_config(config: TrainConfig) -> InputConfig:
         dropped_together=config.dropped_together,
         context=config.context,
         context_from=config.context_from,
+        context_masks=config.context_masks,
         windows=config.windows,
     )
 
@@ -107,12 +108,22 @@ def make_feed(
     """
     way, why = choose_input(config, dataset, device)
     chosen = input_config(config)
-    val = ScoringInput(dataset, "val", normalisation, config.batch, config.context, config.context_from)
+    val = ScoringInput(
+        dataset,
+        "val",
+        normalisation,
+        config.batch,
+        config.context,
+        config.context_from,
+        context_masks=config.context_masks,
+    )
     shown = {name: value for name, value in next(iter(val)).items() if name != "key"}
     ground = None
     if way != "disk":
         reach = chosen.reach(dataset.manifest.tile_size)
-        ground = load_ground(dataset, "train", normalisation, config.context_from, reach)
+        ground = load_ground(
+            dataset, "train", normalisation, config.context_from, reach, context_masks=config.context_masks
+        )
     if way == "device":
         assert ground is not None
         draws = StepDraws(ground, normalisation, chosen, steps, first_step)

@@ -11,6 +11,7 @@ from keras import ops
 
 from mmls_tf.data.augment import Augmentation, cut
 from mmls_tf.data.ground import Ground
+from mmls_tf.data.known_mask import as_channel
 from mmls_tf.losses import PixelLoss
 
 
@@ -52,7 +53,7 @@ class TrainingStep(keras.Model):
         self._pixel_loss, self._auxiliary_weight = loss, auxiliary_weight
         self._augmentation = augmentation
         self._side = network.input_shape[1]
-        self._inner = slice(margin, self._side - margin)
+        self._margin, self._inner = margin, slice(margin, self._side - margin)
         self.sheet = self.sheet_target = None
         if ground is not None:
             # Variables, not constants: the compiler would otherwise carry hundreds of megabytes around.
@@ -103,6 +104,9 @@ class TrainingStep(keras.Model):
         target = ops.cast(target, "float32")
         if training and draws:
             image, target = self._augmentation(image, target, draws)
+        if target.shape[-1] > 2:
+            image = ops.concatenate([image, as_channel(target[..., 2:], self._margin)], axis=-1)
+            target = target[..., :2]
         inner = (slice(None), self._inner, self._inner)
         if training and self.auxiliary is not None:
             logits, second = self.auxiliary(image, training=True)

@@ -89,4 +89,5 @@ def _from_run(root: Path, config: TrainConfig, name: str) -> pretrained.Pretrain
 
 
 def _channel_names(config: TrainConfig) -> tuple[str, ...]:
-    return channels_of(tuple(BAND_NAMES[index] for index in parse_bands(config.bands)), config.derive)
+    bands = tuple(BAND_NAMES[index] for index in parse_bands(config.bands))
+    return channels_of(bands, config.derive, config.context_masks != "none")

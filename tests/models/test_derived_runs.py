@@ -39,7 +39,7 @@ def relative_run(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.mark.slow
 def test_a_run_is_exported_with_what_it_derives(relative_run: Path, tmp_path: Path) -> None:
-    from mmls_tf.config import ExportConfig
+    from mmls_tf.exporting.config import ExportConfig
     from mmls_tf.exporting.saved_model import export
 
     assert (

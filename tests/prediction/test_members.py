@@ -102,6 +102,8 @@ def test_an_image_alone_is_predicted_as_it_is_among_others(trained_run: Path) ->
     sizes = []
 
     class Watched:
+        input_shape = (None, 32, 32, 7)
+
         def predict_on_batch(self, images: np.ndarray) -> np.ndarray:
             sizes.append(len(images))
             return np.asarray(member.model.predict_on_batch(images))
