@@ -12,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mmls_tf.comparison.config import CompareConfig
-from mmls_tf.errors import InputError, UsageError
+from mmls_tf.errors import UsageError
 from mmls_tf.raster.byte_map import NODATA_BYTE
 from mmls_tf.raster.foreign import is_tiff
 from mmls_tf.raster.grid import Extent, Grid, grid_of
-from mmls_tf.raster.listing import MASK_FOLDERS, list_rasters, named_folder
+from mmls_tf.raster.mask_files import find_masks
 from mmls_tf.raster.mask_mosaic import open_mask_mosaic
 from mmls_tf.raster.opening import open_raster
 from mmls_tf.raster.polygons import Shapes, box_shape, burn_labels, by_area, connected_parts, measure
@@ -180,19 +180,7 @@ def _mask_files(text: str) -> list[str]:
     words = [word.strip() for word in text.split(",") if word.strip()]
     if len(words) == 1 and not Path(text).is_dir():
         return []
-    return [path for word in words for path in (_tiles(Path(word)) if Path(word).is_dir() else [word])]
-
-
-def _tiles(folder: Path) -> list[str]:
-    inside = named_folder(folder, MASK_FOLDERS)
-    files, issues = list_rasters(
-        inside if inside.is_dir() else folder, folder.resolve(), (".tif", ".tiff"), "truth"
-    )
-    if issues:
-        raise InputError(issues)
-    if not files:
-        raise UsageError(f"--truth={folder}: expected masks, *.tif or *.tiff, in the folder, found none")
-    return [str(path) for path in files.values()]
+    return find_masks("truth", text)
 
 
 def _region(text: str, grid: Grid, scratch: Path) -> Any:

@@ -47,6 +47,11 @@ class PredictConfig:
     tile: int = option(0, "Height and width of a window in pixels; 0: the tile size of the run.")
     overlap: float = option(0.5, "Share of a window that the next one covers too, 0 to 0.9.")
     batch: int = option(16, "Windows a forward pass.")
+    mapped: str = option(
+        "",
+        "Masks of what is mapped already, for a run with --context_masks: GeoTIFFs of 0, 1 and 255 (unknown), or "
+        "folders of such tiles, joined by commas. Every window is told those around it.",
+    )
     missing: str = option(
         "",
         "Bands to be treated as missing, named as in --bands; a model trained with --band_dropout copes best.",

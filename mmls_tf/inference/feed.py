@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from mmls_tf.data.known_mask import as_channel, encode_mask
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.inference.plan import WindowPlan
 from mmls_tf.inference.source import PixelSource, as_canonical
@@ -19,10 +20,11 @@ Places = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True)
 class View:
-    """What one network sees: its bands and statistics, and so many pixels around a core."""
+    """What one network sees: its bands and statistics, so many pixels around a core, and whether it is told masks."""
 
     normalisation: Normalisation
     context: int
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,15 +56,23 @@ class SegmentRead:
 
 
 Item = RowRead | WindowBatch | SegmentRead
+MappedMask = Callable[[Window], npt.NDArray[np.uint8]]  # 0, 1, 255 (unknown), also outside of the scene
 
 
 def read_windows(
-    source: PixelSource, plan: WindowPlan, views: Sequence[View], seen: Sequence[int], batch: int, first: int
+    source: PixelSource,
+    plan: WindowPlan,
+    views: Sequence[View],
+    seen: Sequence[int],
+    batch: int,
+    first: int,
+    mapped: MappedMask | None = None,
 ) -> Iterator[Item]:
     """Yields every row of windows, then its windows in batches, from row `first` on, where a segment begins.
 
     Windows whose core has no valid pixel are left out. A batch holds windows of several rows where it has to; it
-    comes when the last of them has been read.
+    comes when the last of them has been read. Where it is known what is `mapped`, views that are told get a channel
+    more.
     """
     strip: _Strip | None = None
     for start, stop in plan.segments(batch):
@@ -72,13 +82,16 @@ def read_windows(
         for index in range(start, stop):
             strip = _read_row(source, plan, index, strip)
             image, valid = as_canonical(strip.pixels.copy(), seen)
+            codes = (
+                None if mapped is None else encode_mask(mapped(_seen_by(plan, index)), valid.astype(np.uint8))
+            )
             margin, (top, bottom) = plan.context, plan.band(index)
             core = valid[margin : margin + plan.tile, margin : margin + plan.canvas_width]
             yield RowRead(index, core[: bottom - top, : plan.width].copy())
             for column in plan.columns:
                 if not core[:, column : column + plan.tile].any():
                     continue
-                cut = tuple(_cut(image, valid, view, plan, column) for view in views)
+                cut = tuple(_cut(image, valid, codes, view, plan, column) for view in views)
                 waiting.append(((index, column), cut))
                 if len(waiting) == batch:
                     yield _batch(waiting, batch)
@@ -98,7 +111,7 @@ class _Strip:
 
 def _read_row(source: PixelSource, plan: WindowPlan, index: int, before: _Strip | None) -> _Strip:
     """Reads what a row of windows sees; what the strip before it has of that is not read again."""
-    window = Window(0, plan.rows[index], plan.canvas_width, plan.tile).grown(plan.context)
+    window = _seen_by(plan, index)
     if before is None:
         return _Strip(window.row, source.read(window))
     kept = before.pixels[:, window.row - before.top :]
@@ -107,14 +120,26 @@ def _read_row(source: PixelSource, plan: WindowPlan, index: int, before: _Strip 
     return _Strip(window.row, np.concatenate([kept, fresh], axis=1))
 
 
+def _seen_by(plan: WindowPlan, index: int) -> Window:
+    return Window(0, plan.rows[index], plan.canvas_width, plan.tile).grown(plan.context)
+
+
 def _cut(
-    image: FloatArray, valid: npt.NDArray[np.bool_], view: View, plan: WindowPlan, column: int
+    image: FloatArray,
+    valid: npt.NDArray[np.bool_],
+    codes: npt.NDArray[np.uint8] | None,
+    view: View,
+    plan: WindowPlan,
+    column: int,
 ) -> FloatArray:
     margin, side = plan.context - view.context, plan.tile + 2 * view.context
     part = (slice(margin, margin + side), slice(margin + column, margin + column + side))
     chosen = image[part][..., list(view.normalisation.bands)]
     normalised: FloatArray = view.normalisation.apply(chosen, valid[part].astype(np.float32))
-    return normalised
+    if not view.told or codes is None:
+        return normalised
+    known = as_channel(codes[part].astype(np.float32)[..., None], view.context)
+    return np.concatenate([normalised, known], axis=-1)
 
 
 def _batch(waiting: Sequence[tuple[tuple[int, int], tuple[FloatArray, ...]]], batch: int) -> WindowBatch:

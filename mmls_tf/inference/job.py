@@ -23,9 +23,15 @@ from mmls_tf.prediction.threshold import evaluation_on_val, find_threshold
 from mmls_tf.raster.byte_map import ByteRows
 from mmls_tf.raster.map_scene import MapScene, open_scene_files
 from mmls_tf.raster.mars import PIXEL_M
+from mmls_tf.raster.mask_files import find_masks
+from mmls_tf.raster.mask_mosaic import MaskMosaic, open_mask_mosaic
 from mmls_tf.raster.opening import parse_drivers
 from mmls_tf.raster.scene import parse_order
 from mmls_tf.raster.scene_files import find_scene
+from mmls_tf.raster.windows import cover
+from mmls_tf.schema import UNKNOWN_LABEL
+
+_ROWS = 512  # of a mask that are read at a time
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Job:
     predictor: Predictor
     threshold: float
     scene: MapScene
+    mapped: MaskMosaic | None = None
 
 
 def predict(config: PredictConfig, command: str) -> dict[str, Any]:
@@ -58,7 +65,7 @@ def predict(config: PredictConfig, command: str) -> dict[str, Any]:
     with folder.locked():
         folder.require_free(config.resume, config.overwrite)
         job = _open(config, folder)
-        plan = plan_record(config, job.predictor, job.threshold, job.scene)
+        plan = plan_record(config, job.predictor, job.threshold, job.scene, job.mapped)
         if config.resume and (folder.started or folder.finished):
             folder.require_same(plan)
         if folder.finished and not folder.started and config.resume:
@@ -92,10 +99,33 @@ def _open(config: PredictConfig, folder: MapFolder) -> Job:
         config.missing,
         config.backend,
     )
+    mapped = _open_mapped(config, scene, predictor)
     evaluated = evaluation_on_val(config.run, config.weights, config.ensemble, config.tta, config.missing)
-    return Job(
-        config, folder, predictor, find_threshold(config.threshold, evaluated, predictor.members), scene
-    )
+    threshold = find_threshold(config.threshold, evaluated, predictor.members)
+    return Job(config, folder, predictor, threshold, scene, mapped)
+
+
+def _open_mapped(config: PredictConfig, scene: MapScene, predictor: Predictor) -> MaskMosaic | None:
+    if not config.mapped:
+        return None
+    if not any(member.told for member in predictor.members):
+        raise UsageError(
+            f"--mapped={config.mapped}: expected a run that was trained with --context_masks=train, found none; leave "
+            "it out, or give such a run"
+        )
+    if scene.grid is None:
+        raise UsageError(
+            f"--mapped={config.mapped}: expected a georeferenced scene, found none in {config.scene}"
+        )
+    mapped = open_mask_mosaic(find_masks("mapped", config.mapped), scene.grid)
+    # All of it, before anything is predicted: a wrong value in the last row is not to be found after hours.
+    bands = cover(scene.width, scene.height, scene.width, _ROWS)
+    if not sum(int((mapped.read(band) != UNKNOWN_LABEL).sum()) for band in bands):
+        raise UsageError(
+            f"--mapped={config.mapped}: expected masks with known pixels inside the scene, found none; are they of "
+            "other ground?"
+        )
+    return mapped
 
 
 def _predict(job: Job, plan: dict[str, Any], command: str) -> None:
@@ -168,7 +198,8 @@ def _write_rows(job: Job) -> Progress:
     probability, detected = ByteRows(folder.probability), ByteRows(folder.detected)
     windows, network_seconds, began = done.windows, done.network_seconds, time.perf_counter()
     try:
-        for rows in predictor.predict_rows(scene, done.checkpoint):
+        mapped = job.mapped.read if job.mapped else None
+        for rows in predictor.predict_rows(scene, done.checkpoint, mapped):
             probability.write(rows.row, probability_bytes(rows.probability))
             detected.write(rows.row, landslide_bytes(rows.probability, job.threshold))
             windows, network_seconds = windows + rows.windows, network_seconds + rows.seconds

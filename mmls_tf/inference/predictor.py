@@ -20,7 +20,7 @@ import numpy.typing as npt
 from mmls_tf.backend import choose_backend
 from mmls_tf.errors import UsageError
 from mmls_tf.inference.blending import RowBlender, Sums
-from mmls_tf.inference.feed import RowRead, SegmentRead, View, read_windows
+from mmls_tf.inference.feed import MappedMask, RowRead, SegmentRead, View, read_windows
 from mmls_tf.inference.plan import WindowPlan, plan_windows
 from mmls_tf.inference.source import ArraySource, PixelSource
 from mmls_tf.models.registry import build_model
@@ -161,17 +161,19 @@ class Predictor:
         return np.concatenate(found)
 
     def predict_rows(
-        self, source: PixelSource, checkpoint: Checkpoint | None = None
+        self, source: PixelSource, checkpoint: Checkpoint | None = None, mapped: MappedMask | None = None
     ) -> Iterator[FinishedRows]:
         """Yields the map from north to south as it is finished; memory is bounded by the width of the scene.
 
         Args:
           checkpoint: of an earlier prediction of the same scene, to go on from; the rest is then the same, bit for
             bit.
+          mapped: masks of what is mapped already, for runs with --context_masks: uint8 of a window, 0, 1 or 255; each
+            window is told those around its core, never those in it. None: nothing is.
         """
         plan = self.plan(source.height, source.width)
         batch = min(self.batch, plan.windows)
-        views = [View(member.normalisation, member.context) for member in self.members]
+        views = [View(member.normalisation, member.context, member.told) for member in self.members]
         start = checkpoint or Checkpoint(0)
         blender = RowBlender(plan, start.index, start.sums)
         valid: dict[int, npt.NDArray[np.bool_]] = {}
@@ -187,7 +189,7 @@ class Predictor:
             windows, seconds = 0, 0.0
             return rows
 
-        for item in ahead(read_windows(source, plan, views, self.seen, batch, start.index), _AHEAD):
+        for item in ahead(read_windows(source, plan, views, self.seen, batch, start.index, mapped), _AHEAD):
             if isinstance(item, RowRead):
                 valid[item.index] = item.valid
             elif isinstance(item, SegmentRead):

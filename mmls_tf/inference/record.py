@@ -23,6 +23,7 @@ from mmls_tf.inference.predictor import Predictor
 from mmls_tf.prediction.member import Member
 from mmls_tf.raster.byte_map import NODATA_BYTE
 from mmls_tf.raster.map_scene import MapScene
+from mmls_tf.raster.mask_mosaic import MaskMosaic
 
 # By name, since a message lists those that differ. What only says where things lie, or how fast, is not among them.
 _FLAGS = (
@@ -32,13 +33,18 @@ _FLAGS = (
 
 
 def plan_record(
-    config: PredictConfig, predictor: Predictor, threshold: float, scene: MapScene
+    config: PredictConfig,
+    predictor: Predictor,
+    threshold: float,
+    scene: MapScene,
+    mapped: MaskMosaic | None,
 ) -> dict[str, Any]:
     """Returns everything that the bytes of a map depend on, for JSON."""
     return {
         "weights_sha256": [member.sha256 for member in predictor.members],
         "run_settings": _digest([_settings(member) for member in predictor.members]),
-        "scene": f"{len(scene.files)} files, {_digest([_state(path) for path in scene.files])}",
+        "scene": _states(scene.files),
+        "mapped": _states(mapped.paths) if mapped else "",
         "height": scene.height,
         "width": scene.width,
         "tile": predictor.tile,
@@ -66,6 +72,7 @@ def prediction_record(
         "windows": _windows(predictor, windows, progress.windows),
         "tta": config.tta,
         "missing": config.missing,
+        "mapped": config.mapped,
         "threshold": plan["threshold"],
         "threshold_from": "val" if config.threshold == "val" else "the command",
         "probability": {"scale": 1.0 / PROBABILITY_STEPS, "nodata": NODATA_BYTE},
@@ -99,6 +106,8 @@ def page_facts(record: Mapping[str, Any]) -> dict[str, str]:
     }
     if record["tta"] != "none":
         facts["Symmetries"] = record["tta"]
+    if record["mapped"]:
+        facts["Told what is mapped"] = record["mapped"]
     if record["missing"]:
         facts["Declared missing"] = record["missing"]
     for number, remark in enumerate(record["remarks"], 1):
@@ -132,6 +141,7 @@ def _run(member: Member) -> dict[str, Any]:
         "encoder": config.encoder,
         "bands": config.bands,
         "context": config.context,
+        "context_masks": config.context_masks,
         "precision": member.record.precision,
         "weights": member.weights,
         "sha256": member.sha256,
@@ -176,6 +186,10 @@ def _state(path: str) -> tuple[str, int, int]:
     """Returns what changes when somebody writes to a file."""
     about = Path(path).stat()
     return str(Path(path).resolve()), about.st_size, about.st_mtime_ns
+
+
+def _states(paths: Sequence[str]) -> str:
+    return f"{len(paths)} files, {_digest([_state(path) for path in paths])}"
 
 
 def _digest(value: Any) -> str:

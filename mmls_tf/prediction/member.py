@@ -47,6 +47,11 @@ class Member:
         """Pixels of surroundings that the model sees on every side of a tile."""
         return self.record.config.context
 
+    @property
+    def told(self) -> bool:
+        """Whether the model may be told masks around a tile."""
+        return self.record.config.context_masks != "none"
+
     def probability(
         self, images: npt.NDArray[np.float32], symmetries: str = "none"
     ) -> npt.NDArray[np.float32]:

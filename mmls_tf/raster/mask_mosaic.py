@@ -28,21 +28,22 @@ class MaskMosaic:
 
     Attributes:
       dataset: a virtual GDAL dataset, float32.
-      path: the first file, for messages.
+      paths: of the files; the first stands for all in messages.
       tag: a nodata tag of the files that is taken for one; None for none.
     """
 
     dataset: Any
-    path: str
+    paths: tuple[str, ...]
     tag: float | None
 
     def read(self, window: Window) -> npt.NDArray[np.uint8]:
-        """Returns uint8 [height, width]: 0 background, 1 landslide, 255 unknown, or outside of all files.
+        """Returns uint8 [height, width]: 0 background, 1 landslide, 255 unknown, as is what lies outside of
+        all files or of the map.
 
         Raises:
           RasterError: other values.
         """
-        pixels = read_window(self.dataset, window)[0]
+        pixels = read_window(self.dataset, window, outside=float(UNKNOWN_LABEL))[0]
         labels = np.full(pixels.shape, UNKNOWN_LABEL, np.uint8)
         labels[pixels == 0] = 0
         labels[pixels == 1] = 1
@@ -51,7 +52,7 @@ class MaskMosaic:
             other &= pixels != np.float32(self.tag)
         if other.any():
             raise RasterError(
-                self.path, "a mask of 0, 1 and 255 (unknown)", f"a pixel of {pixels[other][0]:g}"
+                self.paths[0], "a mask of 0, 1 and 255 (unknown)", f"a pixel of {pixels[other][0]:g}"
             )
         return labels
 
@@ -83,4 +84,4 @@ def open_mask_mosaic(paths: Sequence[str | os.PathLike[str]], grid: Grid) -> Mas
     absolute = [os.path.abspath(name) for name in names]  # noqa: PTH100  # links stay links
     nodata = repr(float(UNKNOWN_LABEL if tag is None else tag))
     mosaic = gdal.BuildVRT("", absolute, srcNodata=nodata, VRTNodata=nodata)
-    return MaskMosaic(open_warped(mosaic, names[0], 1, grid, "nearest"), names[0], tag)
+    return MaskMosaic(open_warped(mosaic, names[0], 1, grid, "nearest"), tuple(names), tag)

@@ -153,14 +153,26 @@ def starts(length: int, tile: int, stride: int) -> list[int]:
 
 
 def plain_map(
-    run: Path, pixels: np.ndarray, overlap: float, context: int = 0, which: str = "best"
+    run: Path,
+    pixels: np.ndarray,
+    overlap: float,
+    context: int = 0,
+    which: str = "best",
+    told: np.ndarray | None = None,
 ) -> np.ndarray:
-    """A map window by window over the whole scene in memory, float64 [height, width], NaN where there is no data."""
+    """A map window by window over the whole scene in memory, float64 [height, width], NaN where there is no data.
+
+    `told` [height, width] is -1, 0 or 1 and is seen around every tile, as one more channel.
+    """
     predict = network_of(run, which)
     _, height, width = pixels.shape
     rows, columns = max(height, TILE), max(width, TILE)
     seen = np.zeros((rows + 2 * context, columns + 2 * context, 7), np.float32)
     seen[context : context + height, context : context + width] = normalised(run, pixels)
+    if told is not None:
+        around = np.zeros((*seen.shape[:2], 1), np.float32)
+        around[context : context + height, context : context + width, 0] = told * canonical(pixels)[1]
+        seen = np.concatenate([seen, around], axis=-1)
     hann = np.maximum(np.rint(1024 * np.sin(np.pi * (np.arange(TILE) + 0.5) / TILE) ** 2), 1) / 1024
     weight = hann[:, None] * hann[None, :]
     total, weights = np.zeros((rows, columns)), np.zeros((rows, columns))
@@ -168,7 +180,8 @@ def plain_map(
     side = TILE + 2 * context
     for top in starts(height, TILE, stride):
         for left in starts(width, TILE, stride):
-            image = seen[top : top + side, left : left + side]
+            image = seen[top : top + side, left : left + side].copy()
+            image[context : context + TILE, context : context + TILE, 7:] = 0
             found = predict(image[None])[0][context : context + TILE, context : context + TILE]
             total[top : top + TILE, left : left + TILE] += weight * found
             weights[top : top + TILE, left : left + TILE] += weight

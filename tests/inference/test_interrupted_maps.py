@@ -146,9 +146,9 @@ def test_rows_that_are_finished_are_not_predicted_again(
     started = []
     work = Predictor.predict_rows
 
-    def watched(self: Predictor, source: Any, checkpoint: Any = None) -> Any:
+    def watched(self: Predictor, source: Any, checkpoint: Any = None, mapped: Any = None) -> Any:
         started.append(checkpoint.index)
-        return work(self, source, checkpoint)
+        return work(self, source, checkpoint, mapped)
 
     monkeypatch.setattr(Predictor, "predict_rows", watched)
     mapped(run, scene, tmp_path / "map", resume=True)
