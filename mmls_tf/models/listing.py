@@ -89,7 +89,11 @@ def read_spec(path: Path, tile_size: int) -> ModelSpec:
     """
     text = path.read_text(encoding="utf-8")
     given: dict[str, Any] = dict(
-        re.findall(r"^--(model|encoder|filters|fusion|bands|context|derive)=(\S+)\s*$", text, re.MULTILINE)
+        re.findall(
+            r"^--(model|encoder|filters|fusion|bands|context|context_from|context_masks|derive)=(\S+)\s*$",
+            text,
+            re.MULTILINE,
+        )
     )
     for name in {"filters", "context"} & given.keys():
         if not given[name].isdigit():
