@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from mmls_tf.bands import parse_bands
 from mmls_tf.config import BACKENDS, WEIGHTS, WEIGHTS_HELP
 from mmls_tf.entry import option
 from mmls_tf.errors import UsageError
+from mmls_tf.prediction.missing import parse_missing
 
 SYMMETRIES = ("none", "flips", "d4")
 
@@ -42,7 +42,8 @@ class EvaluateConfig:
     batch: int = option(16, "Tiles a forward pass.")
     missing: str = option(
         "",
-        "Bands to be treated as missing, named as in --bands; a model trained with --band_dropout copes best.",
+        "Bands to be treated as missing, named as in --bands; a model trained with --band_dropout copes best. "
+        "known_mask: the run is told no mask around a tile (--context_masks), as on ground that nobody has mapped.",
     )
     backend: str = option(
         "auto",
@@ -53,7 +54,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         if self.missing:
-            parse_bands(self.missing, "missing")
+            parse_missing(self.missing)
         if self.batch < 1:
             raise UsageError(f"--batch={self.batch}: expected 1 or more")
         if self.threshold != "val":

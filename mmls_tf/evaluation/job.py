@@ -126,7 +126,7 @@ def _head(
         "missing": config.missing,
         "context": own.record.config.context,
         "context_from": own.record.config.context_from,
-        "context_masks": own.record.config.context_masks,
+        "context_masks": own.context_masks,
         "folds": own.record.config.folds,
         "fold": own.record.config.fold,
         "data": str(dataset.root),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mmls_tf.bands import BAND_NAMES, parse_bands
+from mmls_tf.bands import BAND_NAMES
 from mmls_tf.config import BACKENDS, WEIGHTS, WEIGHTS_HELP
 from mmls_tf.entry import option
 from mmls_tf.errors import UsageError
 from mmls_tf.inference.inventory import InventoryOptions
 from mmls_tf.inference.plan import MAX_OVERLAP
+from mmls_tf.prediction.missing import parse_missing
 from mmls_tf.prediction.symmetry import SYMMETRIES
 from mmls_tf.prediction.threshold import check_threshold
 from mmls_tf.raster.scene import parse_order
@@ -93,7 +94,7 @@ class PredictConfig:
         if not 0.0 <= self.overlap <= MAX_OVERLAP:
             raise UsageError(f"--overlap={self.overlap}: expected a share from 0 to {MAX_OVERLAP}")
         if self.missing:
-            parse_bands(self.missing, "missing")
+            parse_missing(self.missing)
         if self.resume and self.overwrite:
             raise UsageError("--resume, --overwrite: expected one of them, found both")
         check_threshold(self.threshold)

@@ -108,7 +108,7 @@ def _open(config: PredictConfig, folder: MapFolder) -> Job:
 def _open_mapped(config: PredictConfig, scene: MapScene, predictor: Predictor) -> MaskMosaic | None:
     if not config.mapped:
         return None
-    if not any(member.told for member in predictor.members):
+    if not any(member.context_masks != "none" for member in predictor.members):
         raise UsageError(
             f"--mapped={config.mapped}: expected a run that was trained with --context_masks=train, found none; leave "
             "it out, or give such a run"

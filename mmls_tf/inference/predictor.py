@@ -173,7 +173,10 @@ class Predictor:
         """
         plan = self.plan(source.height, source.width)
         batch = min(self.batch, plan.windows)
-        views = [View(member.normalisation, member.context, member.told) for member in self.members]
+        views = [
+            View(member.normalisation, member.context, member.context_masks != "none")
+            for member in self.members
+        ]
         start = checkpoint or Checkpoint(0)
         blender = RowBlender(plan, start.index, start.sums)
         valid: dict[int, npt.NDArray[np.bool_]] = {}

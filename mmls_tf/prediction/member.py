@@ -13,12 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
-from mmls_tf.bands import BAND_NAMES, BANDS, parse_bands
+from mmls_tf.bands import BAND_NAMES, BANDS
 from mmls_tf.config import chosen_weights
 from mmls_tf.data.dataset import Dataset
-from mmls_tf.data.known_mask import show_nothing
+from mmls_tf.data.known_mask import CHANNEL, show_nothing
 from mmls_tf.data.normalise import Normalisation
 from mmls_tf.errors import DatasetError, UsageError
+from mmls_tf.prediction.missing import parse_missing
 from mmls_tf.prediction.symmetry import mean_over
 from mmls_tf.training.device import choose_jit, find_device
 from mmls_tf.training.run_folder import RunFolder, RunRecord
@@ -33,6 +34,7 @@ class Member:
       sha256: of the file of that model.
       model: compiled for prediction; from images [batch, side, side, bands] to logits [batch, side, side, 1].
       normalisation: of the run, with declared bands missing.
+      context_masks: whose masks the model is told of around a tile: none, or train.
     """
 
     folder: RunFolder
@@ -41,16 +43,12 @@ class Member:
     sha256: str
     model: keras.Model
     normalisation: Normalisation
+    context_masks: str = "none"
 
     @property
     def context(self) -> int:
         """Pixels of surroundings that the model sees on every side of a tile."""
         return self.record.config.context
-
-    @property
-    def told(self) -> bool:
-        """Whether the model may be told masks around a tile."""
-        return self.record.config.context_masks != "none"
 
     def probability(
         self, images: npt.NDArray[np.float32], symmetries: str = "none"
@@ -93,21 +91,23 @@ def load_member(run: Path, weights: str, backend: str, missing: str = "") -> Mem
     Args:
       weights: auto, best, last or ema.
       backend: what Keras computes with now.
-      missing: bands that are not there, named as in `--bands`.
+      missing: bands that are not there, named as in `--bands`, or known_mask.
 
     Raises:
       RunFolderError: the run is missing or has no such weights.
       UsageError: the run does not see a band that is declared missing, or would be left with none.
     """
     folder, record = RunFolder.open(run)
-    normalisation = record.normalisation.without(_missing(missing, record))
+    bands, untold = _missing(missing, record)
+    normalisation = record.normalisation.without(bands)
     weights = chosen_weights(weights, record.config)
     model = folder.load_model(weights)
     # The backend that trained it need not be the one that predicts, and each has its own use for XLA.
     jit = record.jit if backend == record.backend else choose_jit("auto", find_device())[0]
     model.compile(jit_compile=jit)
     sha256 = hashlib.sha256(folder.weights(weights).read_bytes()).hexdigest()
-    return Member(folder, record, weights, sha256, model, normalisation)
+    context_masks = "none" if untold else record.config.context_masks
+    return Member(folder, record, weights, sha256, model, normalisation, context_masks)
 
 
 def mean_probability(
@@ -157,14 +157,14 @@ def require_fit(dataset: Dataset, member: Member) -> None:
         )
 
 
-def _missing(words: str, record: RunRecord) -> tuple[int, ...]:
-    if not words:
-        return ()
-    missing = parse_bands(words, "missing")
+def _missing(words: str, record: RunRecord) -> tuple[tuple[int, ...], bool]:
+    missing, untold = parse_missing(words)
     unseen = [BAND_NAMES[band] for band in missing if band not in record.normalisation.bands]
+    if untold and record.config.context_masks == "none":
+        unseen.append(CHANNEL)
     if unseen or len(missing) == len(record.normalisation.bands):
         found = f"{', '.join(unseen)} besides" if unseen else "all of them"
         raise UsageError(
             f"--missing={words}: expected some of the bands that the run sees, {record.config.bands}, found {found}"
         )
-    return missing
+    return missing, untold

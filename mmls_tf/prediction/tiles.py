@@ -74,7 +74,7 @@ def scoring_input(
         config.context,
         config.context_from,
         change,
-        config.context_masks,
+        member.context_masks,
     )
 
 

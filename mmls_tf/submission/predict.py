@@ -60,7 +60,7 @@ def _windows(member: Member, images: Images, around: Around) -> Iterator[Window]
         images.size,
         margin,
         lambda key: key in images.files,
-        None if config.context_masks == "none" else lent.told,
+        None if member.context_masks == "none" else lent.told,
     )
     for stem in images.files:
         yield with_known(*ground.window(stem, -margin, -margin, images.size + 2 * margin), margin)

@@ -50,7 +50,8 @@ def test_no_more_tiles_are_held_than_are_predicted_ahead(count: int, monkeypatch
         monkeypatch.setattr(module, "read_tiles", records.read)
     member: Any = SimpleNamespace(
         context=0,
-        record=SimpleNamespace(config=SimpleNamespace(context=0, context_from="split", context_masks="none")),
+        context_masks="none",
+        record=SimpleNamespace(config=SimpleNamespace(context=0, context_from="split")),
         normalisation=Normalisation((0,), (0.0,), (1.0,)),
         probability=lambda images, symmetries: np.full(images.shape[:3], 0.25, np.float32),
     )

@@ -225,6 +225,29 @@ def test_where_nothing_is_mapped_it_is_told_of_no_mask(run: Path, built_data: Pa
     assert not np.array_equal(expected, member.probability(images))
 
 
+def test_an_evaluation_may_do_without_the_masks_as_ground_does_that_nobody_has_mapped(
+    run: Path, own_data: Path, own_run: Path
+) -> None:
+    asked = {"split": "test", "data": str(own_data), "weights": "best", "batch": 3, "missing": "known_mask"}
+    result = evaluate(EvaluateConfig(run=str(run), **asked), "a test")
+    member = load_member(run, "best", "tensorflow")
+    tp = fp = fn = 0
+    for batch in scoring(open_dataset(own_data), run, "test"):
+        found = member.probability(batch["image"][..., :7])[:, INNER, INNER] > 0.5
+        truth = batch["target"][:, INNER, INNER, 0]
+        tp, fp, fn = (
+            total + int((found[truth != 255] == a)[truth[truth != 255] == b].sum())
+            for total, a, b in ((tp, 1, 1), (fp, 1, 0), (fn, 0, 1))
+        )
+    assert result["labelled_pixels"]["iou_landslide"] == pytest.approx(tp / (tp + fp + fn), abs=2e-3)
+    assert result["context_masks"] == "none"
+    assert "without known_mask" in result_text(result)
+    assert "with masks" not in result_text(result)
+    assert (run / "evaluations" / "test-without-known_mask.json").exists()
+    with pytest.raises(UsageError, match=r"--missing=known_mask: .* found known_mask besides"):
+        evaluate(EvaluateConfig(run=str(own_run), **asked), "a test")
+
+
 def test_it_is_exported_for_ground_that_nobody_has_mapped(
     run: Path, built_data: Path, tmp_path: Path
 ) -> None:
