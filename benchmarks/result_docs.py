@@ -134,7 +134,9 @@ _RESULTS: tuple[Rendered, ...] = (
         "light-published", "light_published", WATCHED, group=("augment", "context", "context_from", "windows")
     ),
     Table("surroundings", "surroundings", WATCHED, group=("context", "batch", "weight_decay", "derive")),
+    Table("neighbours", "neighbours", WATCHED, group=("context_masks",)),
     Measured("together", ("together",), together_rows),
+    Table("pretraining", "pretraining", UNSEEN, group=("pretrained",)),
     Table(
         "light-augment",
         "light_augment",

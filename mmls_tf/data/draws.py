@@ -28,9 +28,7 @@ _ELEVATION_M = 3000.0  # the train tiles span 12 822 m
 _NOISE = 0.1  # highest standard deviation in standard deviations of a band
 _CROP = (0.6, 1.0)  # share of the side that is enlarged to the whole
 _MOSAIC = 0.5  # share of the tiles that are put together from four
-_UNTOLD = (
-    0.2  # share of the windows of whose surroundings no mask is told, as on ground that nobody has mapped
-)
+_UNTOLD = 0.2  # share of the windows that are told no mask at all, as where nobody has mapped
 _UNTOLD_PART = 0.2  # share of the ninths of the others
 
 
