@@ -28,7 +28,7 @@ CONFIGS = sorted(FOLDER.glob("*.flags"))
 BASELINES = {"unet", "unetplusplus", "pspnet", "deeplabv3", "deeplabv3plus", "segformer"}
 # Half a minute each; their decoders are trained in tests/models/test_contract.py at every run of the tests.
 LARGE = {"unetplusplus", "pspnet", "deeplabv3"}
-RECIPES = {"demo", "best", "transfer"}  # their training lines differ from the others'
+RECIPES = {"demo", "best", "neighbours", "transfer"}  # their training lines differ from the others'
 MODEL_FLAGS = ("--run", "--model", "--encoder", "--filters", "--fusion", "--full_skip")
 
 
