@@ -19,6 +19,7 @@ from mmls_tf.errors import UsageError
 from mmls_tf.example import decode_example, encode_example
 from mmls_tf.schema import Place
 from mmls_tf.tfrecord import read_records, write_records
+from tests.turned_labels import poisoned
 
 SIZE, TILES, REACH = 8, 4, 20
 SEEN = Normalisation((0, 3), (0.0, 0.0), (1.0, 1.0))  # two bands, as they are
@@ -182,17 +183,6 @@ def test_every_train_tile_is_drawn_once_a_round_in_a_new_order_and_windows_stay_
     assert offsets.max() == 16
     assert len(set(map(tuple, offsets))) > 150
     assert not draw_offsets(InputConfig(4), 3, 32).any()
-
-
-def poisoned(data: Path, splits: tuple[str, ...]) -> Dataset:
-    """Turns every label of some splits around, under the same manifest."""
-    for split in splits:
-        for shard in (data / split).glob("*.tfrecord"):
-            records = [decode_example(record) for record in read_records(shard)]
-            for record in records:
-                record["mask"] = (1 - np.frombuffer(record["mask"], np.uint8)).tobytes()
-            write_records(shard, [encode_example(record) for record in records])
-    return open_dataset(data)
 
 
 def test_labels_of_other_splits_never_reach_training_whoever_lends_images(

@@ -26,16 +26,15 @@ from mmls_tf.errors import UsageError
 from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.job import evaluate
 from mmls_tf.evaluation.screen import result_text
-from mmls_tf.example import decode_example, encode_example
 from mmls_tf.exporting.config import ExportConfig
 from mmls_tf.exporting.saved_model import export
 from mmls_tf.losses import BceDice
 from mmls_tf.prediction.member import load_member
 from mmls_tf.prediction.tiles import predict_tiles
-from mmls_tf.tfrecord import read_records, write_records
 from mmls_tf.training.run_folder import RunFolder
 from mmls_tf.training.step import TrainingStep
 from mmls_tf.training.trainer import train
+from tests.turned_labels import poisoned
 
 SIZE, MARGIN = 32, 16
 SIDE = SIZE + 2 * MARGIN
@@ -53,17 +52,6 @@ def run(built_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     train(config, "a test")
     return root
-
-
-def turned_around(data: Path, splits: tuple[str, ...]) -> Dataset:
-    """Turns every label of some splits around, under the same manifest."""
-    for split in splits:
-        for shard in (data / split).glob("*.tfrecord"):
-            records = [decode_example(record) for record in read_records(shard)]
-            for record in records:
-                record["mask"] = (1 - np.frombuffer(record["mask"], np.uint8)).tobytes()
-            write_records(shard, [encode_example(record) for record in records])
-    return open_dataset(data)
 
 
 def probabilities(run: Path, dataset: Dataset, split: str) -> dict[str, np.ndarray]:
@@ -112,26 +100,20 @@ def test_only_masks_of_train_tiles_around_change_what_is_predicted(
     before = {
         split: probabilities(run, open_dataset(built_data), split) for split in ("val", "test", "isolated")
     }
-    others = turned_around(Path(shutil.copytree(own_data, tmp_path / "other")), ("val", "test", "isolated"))
+    others = poisoned(Path(shutil.copytree(own_data, tmp_path / "other")), ("val", "test", "isolated"))
     for split, found in before.items():
         for key, probability in probabilities(run, others, split).items():
             np.testing.assert_array_equal(found[key], probability)
-    poisoned = turned_around(own_data, ("train",))
+    opposite = poisoned(own_data, ("train",))
     for split, differs in (("val", True), ("test", True), ("isolated", False)):
-        after = probabilities(run, poisoned, split)
+        after = probabilities(run, opposite, split)
         assert any((before[split][key] != after[key]).any() for key in after) == differs
 
 
 def test_a_train_tile_is_predicted_without_its_own_mask(run: Path, own_data: Path) -> None:
     before = scoring(open_dataset(own_data), run, "train")
     first = str(before[0]["key"][0])
-    for shard in (own_data / "train").glob("*.tfrecord"):
-        records = [decode_example(record) for record in read_records(shard)]
-        for record in records:
-            if record["key"].decode() == first:
-                record["mask"] = (1 - np.frombuffer(record["mask"], np.uint8)).tobytes()
-        write_records(shard, [encode_example(record) for record in records])
-    after = scoring(open_dataset(own_data), run, "train")
+    after = scoring(poisoned(own_data, ("train",), only=first), run, "train")
     np.testing.assert_array_equal(before[0]["image"][0], after[0]["image"][0])
     assert not np.array_equal(before[0]["target"][0], after[0]["target"][0])
 
