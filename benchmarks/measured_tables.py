@@ -6,12 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
-from mmls_tf.config import TrainConfig
 from mmls_tf.errors import UsageError
-from mmls_tf.reporting.rows import signed_text
 from mmls_tf.sweeping.report import markdown
 from mmls_tf.sweeping.spread import number_text, spread, spread_text
 
@@ -185,41 +182,6 @@ def builder_rows(builder: Found) -> Rows:
             ]
         )
     return rows
-
-
-def gain_rows(found: Found) -> Rows:
-    """Rows of docs/results/stage2.json: what recipes gain over the plain one, run by run of the same data and seed.
-
-    Gains are means over the data sets, then over seeds; the deviation is that over seeds.
-    """
-    recipes: dict[str, dict[tuple[str, int], Found]] = {}
-    for entry in found["runs"]:
-        config = {"derive": TrainConfig.derive, "augment": TrainConfig.augment, **entry["config"]}
-        changed = [f"--{flag}={config[flag]}" for flag in ("derive", "augment") if config[flag] != "none"]
-        recipes.setdefault(" ".join(changed), {})[config["data"], entry["seed"]] = entry
-    plain = recipes.pop("")
-    rows = [["recipe", "blocks", "val, shift of both", "mean of both", "by seed"]]
-    for recipe, runs in recipes.items():
-        by_seed = [_gain(plain, runs, seed) for seed in sorted({seed for _, seed in plain})]
-        both = [fmean(pair) for pair in by_seed]
-        spreads = [spread(values) for values in (*zip(*by_seed, strict=True), both)]
-        cells = [f"{signed_text(one.mean)} ± {spread_text(one).split()[-1]}" for one in spreads]
-        rows.append([recipe, *cells, ", ".join(signed_text(value) for value in both)])
-    return rows
-
-
-def _gain(
-    plain: Mapping[tuple[str, int], Found], runs: Mapping[tuple[str, int], Found], seed: int
-) -> list[float]:
-    """Returns the gain on blocks and on val under the known shift, means over the data sets."""
-    pairs = [(_unseen(plain[place]), _unseen(runs[place])) for place in plain if place[1] == seed]
-    return [fmean(there[i] - here[i] for here, there in pairs) for i in (0, 1)]
-
-
-def _unseen(entry: Found) -> tuple[float, float]:
-    """Returns the mIoU on the block and on val under the known shift."""
-    shifted = entry["robustness"]["val-isolated"]["changed"]["shift of both"]
-    return entry["evaluations"]["isolated"]["miou"], shifted
 
 
 def adaptation_rows(adaptation: Found) -> Rows:

@@ -18,7 +18,6 @@ from benchmarks.measured_tables import (
     adaptation_rows,
     builder_rows,
     evaluation_rows,
-    gain_rows,
     inventory_rows,
     scene_rows,
     seam_rows,
@@ -27,6 +26,7 @@ from benchmarks.measured_tables import (
     training_rows,
 )
 from benchmarks.result_tables import Changes, Column, Table
+from benchmarks.transfer_tables import gain_rows, ingredient_rows
 from mmls_tf.entry import config_from_flags, define_flags, option, run
 from mmls_tf.errors import UsageError
 
@@ -184,6 +184,7 @@ PAGES: dict[str, tuple[Rendered, ...]] = {
             group=("data", "derive", "augment"),
         ),
         Measured("gain", ("stage2",), gain_rows),
+        Measured("ingredients", ("ingredients",), ingredient_rows),
         Measured("together-blocks", ("together_blocks",), together_rows),
         Measured("shares", ("isolated_share",), share_rows),
         Measured("adaptation", ("adaptation",), adaptation_rows),
