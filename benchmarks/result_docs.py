@@ -107,7 +107,7 @@ _RESULTS: tuple[Rendered, ...] = (
                 for part in ("optical", "terrain", "thermal")
             ),
         ),
-        group=("fusion",),
+        group=("fusion", "band_dropout"),
     ),
     Table(
         "context-highland",
@@ -122,6 +122,7 @@ _RESULTS: tuple[Rendered, ...] = (
         UNSEEN,
         group=("derive", "augment", "context"),
     ),
+    Table("context-all", "context_all", UNSEEN, group=("context", "context_from", "context_masks")),
     Table("augment-blocks", "augment_blocks", METRICS, group=("augment",), splits=("val", "test")),
     Table(
         "light",
