@@ -14,9 +14,8 @@ import keras
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from submission_world import as_public, give_context, read_back, require_alike
 
-from mmls_tf.bands import BANDS
 from mmls_tf.data.dataset import open_dataset
 from mmls_tf.data.tiles import Tile, read_tiles
 from mmls_tf.errors import DatasetError, InputError, UsageError
@@ -24,41 +23,7 @@ from mmls_tf.evaluation.config import EvaluateConfig
 from mmls_tf.evaluation.job import evaluate
 from mmls_tf.prediction.member import load_member
 from mmls_tf.prediction.tiles import predict_tiles
-from mmls_tf.submission.config import SubmitConfig
-from mmls_tf.submission.job import Submission, submit
 from mmls_tf.training.run_folder import RunFolder
-from tfrecords_builder.build import build
-from tfrecords_builder.config import BuildConfig
-
-CHALLENGE_ORDER = (5, 4, 3, 6, 0, 1, 2)  # where the bands of a challenge file stand in the canonical order
-
-
-@pytest.fixture
-def images(raw_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the isolated images, without masks, as a challenge hands them out."""
-    return Path(shutil.copytree(raw_folder / "isolated" / "images", tmp_path / "phase" / "images")).parent
-
-
-@pytest.fixture
-def sent(
-    own_run: Path, images: Path, tmp_path: Path
-) -> Callable[..., tuple[Submission, dict[str, np.ndarray]]]:
-    """Submits and returns what was said, and the masks in the archive."""
-
-    def send(**flags: object) -> tuple[Submission, dict[str, np.ndarray]]:
-        config = {"run": str(own_run), "images": str(images), "out": str(tmp_path / "out.zip"), **flags}
-        result = submit(SubmitConfig(**config))  # type: ignore[arg-type]
-        return result, read_back(tmp_path / "out.zip")
-
-    return send
-
-
-def read_back(path: Path) -> dict[str, np.ndarray]:
-    with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() is None
-        names = archive.namelist()
-        assert len(set(names)) == len(names)
-        return {name: np.array(Image.open(io.BytesIO(archive.read(name)))) for name in names}
 
 
 def by_hand(run: Path, tile: Tile, which: str = "best") -> np.ndarray:
@@ -70,44 +35,8 @@ def by_hand(run: Path, tile: Tile, which: str = "best") -> np.ndarray:
     return 1 / (1 + np.exp(-logits.astype(np.float64)))
 
 
-def require_alike(
-    masks: dict[str, np.ndarray], probabilities: dict[str, np.ndarray], threshold: float
-) -> None:
-    """A pixel may differ only where its probability is the threshold, but for rounding."""
-    assert masks.keys() == {f"{stem}.tif" for stem in probabilities}
-    for stem, probability in probabilities.items():
-        clear = np.abs(probability - threshold) > 1e-4
-        assert clear.mean() > 0.9
-        np.testing.assert_array_equal(masks[f"{stem}.tif"][clear], (probability > threshold)[clear])
-
-
 def stems_of(data: Path, split: str = "isolated") -> dict[str, Tile]:
     return {tile.key.partition("/")[2]: tile for tile in read_tiles(open_dataset(data), split)}
-
-
-def as_public(images: Path, target: Path, rename: Callable[[str], str] = str) -> Path:
-    """Writes the images again in the layout of the public release, which has no georeference."""
-    target.mkdir()
-    for path in sorted(images.glob("images/*.tif")):
-        stored = tifffile.imread(path).astype(np.float64)
-        canonical = np.stack([stored[..., CHALLENGE_ORDER.index(band)] for band in range(7)], axis=-1)
-        scaled = (canonical - [band.offset for band in BANDS]) / [band.scale for band in BANDS]
-        scaled[np.abs(canonical) > 1e30] = 0.0
-        tifffile.imwrite(target / f"{rename(path.stem)}.tif", scaled.astype(np.float32))
-    return target
-
-
-def give_context(run: Path, pixels: int, **flags: str) -> None:
-    """Makes the run one of a model that smears what lies around into every pixel."""
-    path = run / "run.json"
-    record = json.loads(path.read_text())
-    record["config"] |= {"context": pixels, **flags}
-    path.write_text(json.dumps(record))
-    side = 32 + 2 * pixels
-    image = keras.Input((side, side, 8 if "context_masks" in flags else 7))
-    keras.utils.set_random_seed(1)
-    smear = keras.layers.Conv2D(1, 2 * pixels + 1, padding="same", kernel_initializer="glorot_normal")
-    RunFolder(run).save_model(keras.Model(image, smear(image)), "best")
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -190,63 +119,6 @@ def test_tiles_lend_one_another_their_surroundings_by_georeference_or_by_name(
         differ += int((alone[name] != mask).any())
         (lonely / name).unlink()
     assert differ > 2, "surroundings were not seen"
-
-
-@pytest.mark.parametrize("flags", [{}, {"context_masks": "train"}], ids=["images", "masks"])
-def test_tiles_of_a_data_set_lie_around_the_images_if_it_is_named(
-    sent: Callable, own_run: Path, own_data: Path, raw_folder: Path, flags: dict[str, str]
-) -> None:
-    give_context(own_run, 8, context_from="all", **flags)
-    folder = str(raw_folder / "test")
-    result, masks = sent(images=folder, around=str(own_data))
-    member = load_member(own_run, "best", "tensorflow")
-    found = predict_tiles([member], open_dataset(own_data), "test", 16)
-    require_alike(masks, {tile.key.partition("/")[2]: p for tile, p in found}, 0.5)
-    assert f"Surroundings are those of the images and of {own_data}." in str(result)
-    alone, others = sent(images=folder, overwrite=True)
-    assert "Surroundings are those of the images alone." in str(alone)
-    assert sum((others[name] != mask).any() for name, mask in masks.items()) > 2
-
-
-def test_names_of_a_grid_are_those_of_the_grid_around_as_far_as_the_ground_goes_on(
-    sent: Callable, own_run: Path, raw_folder: Path, tmp_path: Path
-) -> None:
-    give_context(own_run, 8, context_from="all")
-    for split in ("train", "val", "test"):
-        (tmp_path / "src" / split).mkdir(parents=True)
-        as_public(raw_folder / split, tmp_path / "src" / split / "images")
-        shutil.copytree(raw_folder / split / "masks", tmp_path / "src" / split / "masks")
-    data = build(BuildConfig(src=str(tmp_path / "src"), out=str(tmp_path / "built"), tile_size=32), "a test")
-    assert data is not None
-    folder = tmp_path / "src" / "test"
-    result, masks = sent(images=str(folder), around=str(tmp_path / "built"))
-    member = load_member(own_run, "best", "tensorflow")
-    found = predict_tiles([member], open_dataset(tmp_path / "built"), "test", 16)
-    require_alike(masks, {tile.key.partition("/")[2]: p for tile, p in found}, 0.5)
-    assert result.doubtful == ()
-    moved = sorted((folder / "images").iterdir())[0]
-    stored = tifffile.imread(moved)
-    stored[..., 3] += 0.5  # six kilometres higher than what lies around it
-    tifffile.imwrite(moved, stored)
-    result, _ = sent(images=str(folder), around=str(tmp_path / "built"), overwrite=True)
-    assert moved.stem in result.doubtful
-
-
-def test_surroundings_are_refused_that_no_run_sees_or_that_lie_elsewhere(
-    sent: Callable, own_run: Path, own_data: Path, raw_folder: Path, tmp_path: Path
-) -> None:
-    for pixels, flags in ((0, {"context_from": "all"}), (8, {"context_from": "split"})):
-        give_context(own_run, pixels, **flags)
-        with pytest.raises(
-            UsageError, match=r"--around=\S+: expected a run that sees the surroundings of other"
-        ):
-            sent(around=str(own_data))
-    give_context(own_run, 8, context_from="all")
-    public = as_public(raw_folder / "test", tmp_path / "public")
-    with pytest.raises(
-        UsageError, match=r"expected tiles in the frame of the images, grid of the folder, found map"
-    ):
-        sent(images=str(public), around=str(own_data))
 
 
 def test_a_tile_that_is_not_where_its_name_says_is_predicted_alone_and_named(
