@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from statistics import fmean
-from typing import Any
 
+from benchmarks.measured_tables import Found, Rows
 from mmls_tf.config import TrainConfig
 from mmls_tf.reporting.rows import signed_text
 from mmls_tf.sweeping.spread import number_text, spread, spread_text
 
-Found = Mapping[str, Any]
-Rows = list[list[str]]
 _DEFAULTS = {field.name: field.default for field in fields(TrainConfig)}
 _INGREDIENTS = {
     "bands": "all",

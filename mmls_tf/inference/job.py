@@ -101,7 +101,7 @@ def _open(config: PredictConfig, folder: MapFolder) -> Job:
     )
     mapped = _open_mapped(config, scene, predictor)
     evaluated = evaluation_on_val(config.run, config.weights, config.ensemble, config.tta, config.missing)
-    threshold = find_threshold(config.threshold, evaluated, predictor.members)
+    threshold = find_threshold(config.threshold, evaluated, predictor.members, told=mapped is not None)
     return Job(config, folder, predictor, threshold, scene, mapped)
 
 

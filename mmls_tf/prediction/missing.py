@@ -6,6 +6,11 @@ from mmls_tf.bands import parse_bands
 from mmls_tf.data.known_mask import CHANNEL
 
 
+def without_masks(text: str) -> str:
+    """Returns what `--missing` is where known masks are missing besides."""
+    return f"{text}+{CHANNEL}" if text else CHANNEL
+
+
 def parse_missing(text: str) -> tuple[tuple[int, ...], bool]:
     """Returns the indices into `BANDS` that `--missing` names, and whether it names known masks too.
 

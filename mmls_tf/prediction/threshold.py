@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmls_tf.errors import UsageError
 from mmls_tf.evaluation.config import EvaluateConfig, parse_threshold
+from mmls_tf.prediction.missing import without_masks
 
 if TYPE_CHECKING:
     from mmls_tf.prediction.member import Member
@@ -28,12 +30,15 @@ def evaluation_on_val(run: str, weights: str, ensemble: str, tta: str, missing: 
     return EvaluateConfig(run=run, split="val", weights=weights, ensemble=ensemble, tta=tta, missing=missing)
 
 
-def find_threshold(text: str, evaluated: EvaluateConfig, members: Sequence[Member]) -> float:
+def find_threshold(
+    text: str, evaluated: EvaluateConfig, members: Sequence[Member], told: bool = False
+) -> float:
     """Returns a threshold.
 
     Args:
       text: a number in (0, 1), or val.
       evaluated: the evaluation on val that has chosen it.
+      told: whether runs with --context_masks are told masks here, as on val; if not, val must have chosen without.
 
     Raises:
       UsageError: no number, or val has chosen none for these runs.
@@ -44,6 +49,8 @@ def find_threshold(text: str, evaluated: EvaluateConfig, members: Sequence[Membe
 
     if text != "val":
         return parse_threshold(text)
+    if not told and any(member.context_masks != "none" for member in members):
+        evaluated = dataclasses.replace(evaluated, missing=without_masks(evaluated.missing))
     stored = stored_choice(Path(evaluated.run), evaluated.variant)
     wanted = (tuple(member.sha256 for member in members), members[0].record.fingerprint)
     if stored is None or (stored.weights_sha256, stored.data_fingerprint) != wanted:

@@ -79,7 +79,7 @@ def submit(config: SubmitConfig) -> Submission:
     require_writable(out, config.overwrite)
     load_tifffile()  # before the work, not after it
     members = [load_member(find_run(Path(run)), config.weights, backend) for run in config.evaluated.runs]
-    threshold = find_threshold(config.threshold, config.evaluated, members)
+    threshold = find_threshold(config.threshold, config.evaluated, members, told=bool(config.around))
     size = _tile_size(members)
     images = open_images(config, size)
     _require_scaling(images, members, config.images)

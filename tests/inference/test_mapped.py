@@ -115,3 +115,13 @@ def test_what_cannot_be_told_is_refused(
     with pytest.raises(UsageError, match="expected a run that was trained with --context_masks=train"):
         mapped(own_run, scene_file, tmp_path / "map", mapped=str(file))
     assert not (tmp_path / "map").exists() or not list((tmp_path / "map").glob("*.tif"))
+
+
+def test_val_must_have_chosen_the_threshold_told_as_the_map_is(
+    told_run: Path, scene_file: Path, labels: np.ndarray, tmp_path: Path
+) -> None:
+    file = write_raster(tmp_path / "mapped.tif", labels)
+    with pytest.raises(UsageError, match=r"--threshold=val: .*--missing=known_mask"):
+        mapped(told_run, scene_file, tmp_path / "map", threshold="val")
+    with pytest.raises(UsageError, match=r"--threshold=val: .*--weights=auto` first"):
+        mapped(told_run, scene_file, tmp_path / "map", threshold="val", mapped=str(file))

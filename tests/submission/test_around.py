@@ -11,7 +11,7 @@ import tifffile
 from submission_world import as_public, give_context, require_alike
 
 from mmls_tf.data.dataset import open_dataset
-from mmls_tf.errors import UsageError
+from mmls_tf.errors import DatasetError, UsageError
 from mmls_tf.prediction.member import load_member
 from mmls_tf.prediction.tiles import predict_tiles
 from tfrecords_builder.build import build
@@ -73,3 +73,33 @@ def test_surroundings_are_refused_that_no_run_sees_or_that_lie_elsewhere(
         UsageError, match=r"expected tiles in the frame of the images, grid of the folder, found map"
     ):
         sent(images=str(public), around=str(own_data))
+
+
+def test_a_data_set_that_is_damaged_or_of_another_release_is_no_surroundings(
+    sent: Callable, own_run: Path, own_data: Path, raw_folder: Path
+) -> None:
+    give_context(own_run, 8, context_from="all")
+    flags = {"images": str(raw_folder / "test"), "around": str(own_data)}
+    manifest = own_data / "dataset.json"
+    text = manifest.read_text()
+    manifest.write_text(text.replace('"scaling": "mmlsv2"', '"scaling": "mmls_v1"'))
+    with pytest.raises(DatasetError, match=r"expected bands scaled as mmlsv2.*found\s+mmls_v1"):
+        sent(**flags)
+    manifest.write_text(text)
+    shard = next((own_data / "train").glob("*.tfrecord"))
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(DatasetError, match="SHA-256"):
+        sent(**flags)
+
+
+def test_val_must_have_chosen_the_threshold_told_as_the_images_are(
+    sent: Callable, own_run: Path, own_data: Path, raw_folder: Path
+) -> None:
+    give_context(own_run, 8, context_from="all", context_masks="train")
+    folder = str(raw_folder / "test")
+    with pytest.raises(UsageError, match=r"--threshold=val: .*--missing=known_mask"):
+        sent(images=folder, threshold="val")
+    with pytest.raises(UsageError, match=r"--threshold=val: .*--weights=auto` first"):
+        sent(images=folder, threshold="val", around=str(own_data))
